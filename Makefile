@@ -1,0 +1,39 @@
+# make run    a service on http://127.0.0.1:8090 with an embedded database, migrated and seeded
+# make test   the whole suite
+# make check  format, lint, types, imports, schema drift
+# make bench  benchmarks beside a bare pass-through proxy
+# make lock   renew the locked dependencies
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench lock clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+SHARE := .venv/share/assistant
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+
+help:
+	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST))
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/runtime.done: requirements.txt pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes -r requirements.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/dev.done: requirements-dev.txt .venv/runtime.done
+	$(PIP) --require-hashes -r requirements-dev.txt
+	touch $@
+
+setup: .venv/runtime.done $(SHARE)/embedding/model.onnx $(SHARE)/graphiql/graphiql.js
+
+run: setup
+	ASSISTANT_AUTH_MODE=$${ASSISTANT_AUTH_MODE:-dev} $(BIN)/assistant serve
+
+lock: .venv/dev.done
+	$(LOCK) -o requirements.txt
+	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt

@@ -1,0 +1,1 @@
+"""One file per wire protocol that models are reached through."""

@@ -1,0 +1,58 @@
+"""Who is asking, and what they may do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from assistant.errors import BadUserInput, Forbidden
+
+PLATFORM_TENANT = "platform"
+"""Owns the catalog that every tenant can read: seeded prompts, providers, models, groups."""
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@|/+-]{0,127}")
+
+
+class Scope(StrEnum):
+    """What a caller may do; ``ADMIN`` includes the others."""
+
+    COMPLETE = "assistant:complete"
+    PROMPTS_WRITE = "assistant:prompts:write"
+    USAGE_READ = "assistant:usage:read"
+    ADMIN = "assistant:admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller. ``user_id`` and ``service_id`` are None where there is no such party."""
+
+    tenant_id: str
+    user_id: str | None
+    service_id: str | None
+    scopes: frozenset[Scope]
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the caller holds ``scope``, directly or as an admin."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+    def require(self, scope: Scope) -> None:
+        """Let the caller pass. Raises Forbidden, naming the scope that is missing."""
+        if not self.may(scope):
+            raise Forbidden(f"This needs the scope {scope.value}. Ask an administrator to grant it.")
+
+
+def check_identifier(value: str, what: str) -> str:
+    """Return ``value`` as it is: 1 to 128 letters, digits or ``._:@|/+-``. Raises BadUserInput."""
+    if not _IDENTIFIER.fullmatch(value):
+        raise BadUserInput(
+            f"{what} must be 1 to 128 letters, digits or any of . _ : @ | / + - "
+            "and start with a letter or digit."
+        )
+    return value
+
+
+def parse_scopes(text: str) -> frozenset[Scope]:
+    """Read scopes separated by spaces or commas. Unknown ones are other services': ignored."""
+    known = {scope.value: scope for scope in Scope}
+    return frozenset(known[word] for word in text.replace(",", " ").split() if word in known)

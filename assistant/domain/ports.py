@@ -1,0 +1,245 @@
+"""Every interface through which the services meet the outside world."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+from uuid import UUID
+
+from assistant.domain.api_key import ApiKey
+from assistant.domain.completion import (
+    Completion,
+    GenerationParameters,
+    Message,
+    ProviderEvent,
+)
+from assistant.domain.model import (
+    DiscoveredModel,
+    Model,
+    ModelGroup,
+    ProviderConfig,
+    TaskType,
+)
+from assistant.domain.prompt import Prompt, PromptQuery, PromptVersion
+from assistant.domain.usage import UsageSummary, UsageWindow
+from assistant.domain.values import JsonObject
+
+# ------------------------------------------------------------------- providers
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How long a provider may take, in seconds, for each part of a call on its own.
+
+    The first event has its own limit because a local server may load a model first.
+    """
+
+    connect_s: float = 5.0
+    first_event_s: float = 120.0
+    between_events_s: float = 30.0
+    total_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCall:
+    """One call of one model. ``model`` is the provider's own name for it, as in ``llama3.2:3b``.
+
+    ``context_window`` and ``estimated_tokens`` are in tokens. ``task`` and ``variables`` are
+    those of the prompt: models that generate ignore them, builtin ones work on nothing else.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    parameters: GenerationParameters
+    streamed: bool
+    context_window: int
+    estimated_tokens: int
+    task: TaskType = TaskType.GENERAL
+    variables: JsonObject | None = None
+    time_limits: TimeLimits = TimeLimits()
+
+
+class Provider(Protocol):
+    """Runs models."""
+
+    def generate(self, call: ProviderCall) -> AsyncIterator[ProviderEvent]:
+        """Yield the answer's events; the last one is GenerationFinished, always.
+
+        ``call.streamed`` only changes the wire: a whole answer is one TextDelta. Closing the
+        iterator, or cancelling the task that drives it, closes the connection at once.
+        An end without GenerationFinished is never yielded: it raises StreamInterrupted.
+
+        Raises: UpstreamError, ContextLengthExceeded.
+        """
+        ...
+
+    async def list_models(self) -> Sequence[DiscoveredModel]:
+        """What can be called now. Raises UpstreamError where the provider cannot be asked."""
+        ...
+
+
+class ProviderConnector(Protocol):
+    """Makes the provider that a row describes; the same object for an equal row."""
+
+    def __call__(self, config: ProviderConfig) -> Provider: ...
+
+
+Vector: TypeAlias = Sequence[float]
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors whose dot product is their similarity."""
+
+    @property
+    def dimensions(self) -> int: ...
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """One L2-normalised vector per text, in order; texts are cut at 256 word pieces.
+
+        Raises: ProviderUnavailable where the model's files are missing or damaged, saying
+        how to get them.
+        """
+        ...
+
+
+# --------------------------------------------------------------------- storage
+# Every method takes the tenant it acts for; the database refuses the rows of any other.
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCatalog:
+    """The providers, models and groups that a tenant sees: its own over the platform's."""
+
+    providers: Mapping[str, ProviderConfig]
+    models: Mapping[str, Model]
+    groups: Mapping[str, ModelGroup]
+
+
+class ModelStore(Protocol):
+    """Rows of providers, models and groups."""
+
+    async def load(self, tenant_id: str) -> ModelCatalog: ...
+
+
+class PromptStore(Protocol):
+    """Rows of prompts and versions. A tenant's prompt hides the platform's of the same name."""
+
+    async def find_published(self, tenant_id: str, name: str) -> tuple[Prompt, PromptVersion] | None:
+        """The prompt and the version that callers get; None without one, or when archived."""
+        ...
+
+    async def find_version(
+        self, tenant_id: str, name: str, number: int
+    ) -> tuple[Prompt, PromptVersion] | None: ...
+
+    async def prompts_by_id(self, tenant_id: str, ids: Sequence[UUID]) -> Mapping[UUID, Prompt]: ...
+
+    async def prompts_by_name(
+        self, tenant_id: str, names: Sequence[str]
+    ) -> Mapping[str, Prompt]: ...
+
+    async def versions_by_id(
+        self, tenant_id: str, ids: Sequence[UUID]
+    ) -> Mapping[UUID, PromptVersion]: ...
+
+    async def versions_by_number(
+        self, tenant_id: str, keys: Sequence[tuple[UUID, int]]
+    ) -> Mapping[tuple[UUID, int], PromptVersion]:
+        """Versions by (prompt id, number)."""
+        ...
+
+    async def list_versions(
+        self, tenant_id: str, prompt_ids: Sequence[UUID], first: int, before: int | None
+    ) -> Mapping[UUID, Sequence[PromptVersion]]:
+        """Newest first, up to ``first`` per prompt, numbers below ``before``; one statement."""
+        ...
+
+    async def list_prompts(self, tenant_id: str, query: PromptQuery) -> Sequence[Prompt]:
+        """Up to ``query.first`` prompts after ``query.after``, in order (ties by id)."""
+        ...
+
+
+class LedgerStore(Protocol):
+    """The durable record of every completion and what it used.
+
+    Writes of many requests share one commit; a call returns when its own row is durable.
+
+    Raises: StorageUnavailable.
+    """
+
+    async def open(self, completion: Completion) -> None:
+        """Record that a completion runs, before any provider is called for it."""
+        ...
+
+    async def settle(self, completion: Completion) -> None:
+        """Record how it ended and what it used; settling twice changes nothing."""
+        ...
+
+
+class CompletionStore(Protocol):
+    """Completions, to read."""
+
+    async def find_completions(
+        self, tenant_id: str, ids: Sequence[UUID]
+    ) -> Mapping[UUID, Completion]: ...
+
+
+class UsageStore(Protocol):
+    """Sums over the usage rows."""
+
+    async def summarize_users(
+        self, tenant_id: str, user_ids: Sequence[str], window: UsageWindow
+    ) -> Mapping[str, UsageSummary]:
+        """A summary for each user asked for, those without usage included; one statement."""
+        ...
+
+    async def summarize_services(
+        self, tenant_id: str, service_ids: Sequence[str], window: UsageWindow
+    ) -> Mapping[str, UsageSummary]:
+        """The same by calling service."""
+        ...
+
+
+class ApiKeyStore(Protocol):
+    """API keys by the SHA-256 of their secret."""
+
+    async def add(self, key: ApiKey, secret_hash: bytes) -> None: ...
+
+    async def find_by_hash(self, secret_hash: bytes) -> ApiKey | None:
+        """The key, expired and revoked ones included; works before a tenant is known."""
+        ...
+
+    async def list_keys(self, tenant_id: str) -> Sequence[ApiKey]: ...
+
+    async def revoke(self, tenant_id: str, key_id: UUID, at: datetime) -> ApiKey | None: ...
+
+
+# ------------------------------------------------------------------ everything else
+
+
+class Clock(Protocol):
+    """Time and identifiers, so that the services have neither a clock nor randomness of their own."""
+
+    def now(self) -> datetime:
+        """Aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only ever grow."""
+        ...
+
+    def new_id(self) -> UUID:
+        """A UUIDv7: sorts by time of creation."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Counts what happened. Never raises: a request does not fail because it was not counted."""
+
+    def completion_settled(self, completion: Completion) -> None: ...
+
+    def request_refused(self, code: str) -> None:
+        """A caller who could not be identified was turned away."""
+        ...

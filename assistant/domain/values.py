@@ -1,0 +1,47 @@
+"""JSON values and text that every part of the service can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias, Union
+
+from assistant.errors import BadUserInput
+
+JsonValue: TypeAlias = Union[
+    None, bool, int, float, str, Sequence["JsonValue"], Mapping[str, "JsonValue"]
+]
+JsonObject: TypeAlias = Mapping[str, JsonValue]
+
+MAX_JSON_DEPTH = 32
+
+
+def check_text(value: str, path: tuple[str, ...]) -> None:
+    """Refuse what PostgreSQL and JSON cannot carry: NUL and lone surrogates. Raises BadUserInput."""
+    if "\x00" in value:
+        raise BadUserInput(
+            f"{'.'.join(path)} holds a NUL character (U+0000). Remove it.", path=path
+        )
+    # isascii is a flag on the string: the common case costs nothing.
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise BadUserInput(
+            f"{'.'.join(path)} holds half of a surrogate pair and is not valid Unicode. "
+            "Encode the text as UTF-8.",
+            path=path,
+        )
+
+
+def check_json(value: JsonValue, path: tuple[str, ...], depth: int = 0) -> None:
+    """Apply ``check_text`` to every key and string of ``value``; at most 32 levels. Raises BadUserInput."""
+    if depth > MAX_JSON_DEPTH:
+        raise BadUserInput(
+            f"{'.'.join(path[:2])} is nested deeper than {MAX_JSON_DEPTH} levels.", path=path[:2]
+        )
+    if isinstance(value, str):
+        check_text(value, path)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            check_text(key, path)
+            check_json(item, (*path, key), depth + 1)
+    elif isinstance(value, Sequence):
+        for index, item in enumerate(value):
+            check_json(item, (*path, str(index)), depth + 1)

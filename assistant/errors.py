@@ -1,0 +1,160 @@
+"""The errors a caller can meet, and nothing else.
+
+    AssistantError                   code, message, retry_after_s
+    ├── RequestError                 the caller can mend it
+    │   ├── BadUserInput             path: the input field at fault
+    │   ├── Unauthenticated
+    │   ├── Forbidden
+    │   ├── NotFound
+    │   ├── Conflict
+    │   └── ContextLengthExceeded
+    ├── UpstreamError                a provider failed us
+    │   ├── ProviderUnavailable      could not be reached, or answered that it cannot serve now
+    │   ├── ProviderRejected         understood the call and refused it
+    │   ├── ProviderTimeout
+    │   ├── StreamInterrupted        broke off after text had been received
+    │   └── InvalidResponse          answered something that is not its protocol
+    ├── CompletionCancelled          somebody stopped it
+    └── StorageUnavailable           our own database; reported as INTERNAL_SERVER_ERROR
+
+Foreign errors are translated once, in the adapter that meets them (``raise ... from``).
+Messages are written for the caller: they say what to do, and never hold prompt text or keys.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class ErrorCode(StrEnum):
+    """What a client branches on. The values are the schema's ``CompletionErrorCode``."""
+
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    CONFLICT = "CONFLICT"
+    RATE_LIMITED = "RATE_LIMITED"
+    BUDGET_EXCEEDED = "BUDGET_EXCEEDED"
+    CONTENT_FILTERED = "CONTENT_FILTERED"
+    CONTEXT_LENGTH_EXCEEDED = "CONTEXT_LENGTH_EXCEEDED"
+    PROVIDER_UNAVAILABLE = "PROVIDER_UNAVAILABLE"
+    PROVIDER_REJECTED = "PROVIDER_REJECTED"
+    PROVIDER_TIMEOUT = "PROVIDER_TIMEOUT"
+    STREAM_INTERRUPTED = "STREAM_INTERRUPTED"
+    INVALID_RESPONSE = "INVALID_RESPONSE"
+    TOOL_FAILED = "TOOL_FAILED"
+    RESUME_EXPIRED = "RESUME_EXPIRED"
+    CANCELLED = "CANCELLED"
+    INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
+
+
+class AssistantError(Exception):
+    """Root of every error that this service raises on purpose.
+
+    ``retry_after_s`` is how long to wait before the same call may succeed; None where
+    waiting alone will not help or where nobody knows.
+    """
+
+    code: ClassVar[ErrorCode] = ErrorCode.INTERNAL_SERVER_ERROR
+    is_retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class RequestError(AssistantError):
+    """The caller can mend it."""
+
+
+class BadUserInput(RequestError):
+    """The input breaks a rule; ``path`` names the field, as in ``("variables", "text")``."""
+
+    code = ErrorCode.BAD_USER_INPUT
+
+    def __init__(self, message: str, *, path: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class Unauthenticated(RequestError):
+    """Nobody, or not who they say they are."""
+
+    code = ErrorCode.UNAUTHENTICATED
+
+
+class Forbidden(RequestError):
+    """Somebody, but not somebody who may do this."""
+
+    code = ErrorCode.FORBIDDEN
+
+
+class NotFound(RequestError):
+    """It does not exist, or not for this caller; the two look alike on purpose."""
+
+    code = ErrorCode.NOT_FOUND
+
+
+class Conflict(RequestError):
+    """Somebody else changed it meanwhile."""
+
+    code = ErrorCode.CONFLICT
+
+
+class ContextLengthExceeded(RequestError):
+    """The prompt does not fit the model's context window."""
+
+    code = ErrorCode.CONTEXT_LENGTH_EXCEEDED
+
+
+class UpstreamError(AssistantError):
+    """A provider failed us."""
+
+    is_retryable = True
+
+
+class ProviderUnavailable(UpstreamError):
+    """No provider that may serve this call can be reached, or none will take it now."""
+
+    code = ErrorCode.PROVIDER_UNAVAILABLE
+
+
+class ProviderRejected(UpstreamError):
+    """The provider understood the call and refused it; the same call will be refused again."""
+
+    code = ErrorCode.PROVIDER_REJECTED
+    is_retryable = False
+
+
+class ProviderTimeout(UpstreamError):
+    """The provider did not answer within the time limit."""
+
+    code = ErrorCode.PROVIDER_TIMEOUT
+
+
+class StreamInterrupted(UpstreamError):
+    """The provider broke off in the middle of an answer."""
+
+    code = ErrorCode.STREAM_INTERRUPTED
+
+
+class InvalidResponse(UpstreamError):
+    """The provider's answer is not its protocol, or does not satisfy what was asked."""
+
+    code = ErrorCode.INVALID_RESPONSE
+
+
+class CompletionCancelled(AssistantError):
+    """Somebody stopped the completion: its client went away, or the service is shutting down."""
+
+    code = ErrorCode.CANCELLED
+    is_retryable = True
+
+
+class StorageUnavailable(AssistantError):
+    """The database cannot be reached or refuses to write; what was not recorded is not final."""
+
+    is_retryable = True

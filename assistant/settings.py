@@ -1,0 +1,121 @@
+"""Everything that can be set from outside, by ``ASSISTANT_*`` variables; a unit in every name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "ASSISTANT_"
+
+# What `make setup` builds lives in the virtual environment: made once per installation,
+# found whatever the working directory and the data folder are.
+_SHARE = Path(sys.prefix) / "share" / "assistant"
+
+
+class AuthMode(StrEnum):
+    """How callers are told apart."""
+
+    DEV = "dev"
+    STRICT = "strict"
+
+
+class SettingsError(Exception):
+    """The environment cannot be used as it is; the message says which variable and why."""
+
+
+class Settings(BaseSettings):
+    """The service's configuration; immutable, made once in ``__main__`` and handed down."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    # --- where
+    host: str = "127.0.0.1"
+    port: int = Field(8090, ge=0, le=65535)
+    data_dir: Path = Field(Path(".data"), description="Embedded database and other local state.")
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL >= 16 with pgvector. None starts the embedded server."
+    )
+    migration_database_url: SecretStr | None = Field(
+        None, description="The same database as the owner of the tables; default: database_url."
+    )
+    database_pool_size: int = Field(10, ge=2, le=200, description="Connections per process.")
+
+    # --- identity
+    auth_mode: AuthMode = AuthMode.STRICT
+    gateway_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Comma-separated; two live values allow rotation."
+    )
+    jwks_url: str | None = None
+    jwt_key: SecretStr | None = Field(None, description="Static key: PEM, or an HMAC secret.")
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    jwt_tenant_claim: str = "tenant_id"
+    jwt_service_claim: str = "service_id"
+    jwt_scope_claim: str = "scope"
+
+    # --- providers
+    ollama_url: str = "http://127.0.0.1:11434"
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+    anthropic_api_key: SecretStr | None = None
+    anthropic_base_url: str | None = None
+    embedding_dir: Path = Field(_SHARE / "embedding", description="model.onnx, tokenizer.json.")
+    provider_connect_timeout_s: float = Field(5.0, gt=0)
+    provider_first_event_timeout_s: float = Field(120.0, gt=0, description="May include a model load.")
+    provider_between_events_timeout_s: float = Field(30.0, gt=0)
+    completion_timeout_s: float = Field(600.0, gt=0, le=3600, description="Default and upper bound.")
+    provider_poll_interval_s: float = Field(30.0, gt=0, description="How often model lists are read.")
+
+    # --- the edge
+    max_body_bytes: int = Field(1_000_000, ge=1_000)
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated origins of pages that may use /graphql."
+    )
+    graphiql_dir: Path = Field(_SHARE / "graphiql", description="Local copies of GraphiQL's scripts.")
+    shutdown_grace_s: float = Field(30.0, ge=0, description="How long running answers may finish.")
+
+    # --- operations
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    retention_months: int = Field(13, ge=1, description="How long completions and usage are kept.")
+
+    @field_validator("gateway_secrets", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from ``environment`` (default: the process's).
+
+    Raises SettingsError with one line per problem, unknown ``ASSISTANT_*`` names included.
+    """
+    environment = os.environ if environment is None else environment
+    given = {
+        name.upper().removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.upper().startswith(PREFIX)
+    }
+    unknown = sorted(PREFIX + name.upper() for name in given if name not in Settings.model_fields)
+    if unknown:
+        raise SettingsError(
+            f"unknown variable {', '.join(unknown)}. Known ones: "
+            + ", ".join(sorted(PREFIX + name.upper() for name in Settings.model_fields))
+        )
+    try:
+        # An empty variable means "not set", as it does in compose files and CI.
+        return Settings(**{name: value for name, value in given.items() if value != ""})  # type: ignore[arg-type]
+    except ValidationError as error:
+        # Never the value: it may be a secret.
+        problems = [
+            f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError("; ".join(problems)) from None
