@@ -29,7 +29,7 @@ $(BIN)/python:
 	$(PIP) --require-hashes -r requirements-dev.txt
 	touch $@
 
-setup: .venv/runtime.done $(SHARE)/embedding/model.onnx $(SHARE)/graphiql/graphiql.js
+setup: .venv/runtime.done
 
 run: setup
 	ASSISTANT_AUTH_MODE=$${ASSISTANT_AUTH_MODE:-dev} $(BIN)/assistant serve

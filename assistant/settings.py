@@ -68,17 +68,25 @@ class Settings(BaseSettings):
     anthropic_base_url: str | None = None
     embedding_dir: Path = Field(_SHARE / "embedding", description="model.onnx, tokenizer.json.")
     provider_connect_timeout_s: float = Field(5.0, gt=0)
-    provider_first_event_timeout_s: float = Field(120.0, gt=0, description="May include a model load.")
+    provider_first_event_timeout_s: float = Field(
+        120.0, gt=0, description="May include a model load."
+    )
     provider_between_events_timeout_s: float = Field(30.0, gt=0)
-    completion_timeout_s: float = Field(600.0, gt=0, le=3600, description="Default and upper bound.")
-    provider_poll_interval_s: float = Field(30.0, gt=0, description="How often model lists are read.")
+    completion_timeout_s: float = Field(
+        600.0, gt=0, le=3600, description="Default and upper bound."
+    )
+    provider_poll_interval_s: float = Field(
+        30.0, gt=0, description="How often model lists are read."
+    )
 
     # --- the edge
     max_body_bytes: int = Field(1_000_000, ge=1_000)
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated origins of pages that may use /graphql."
     )
-    graphiql_dir: Path = Field(_SHARE / "graphiql", description="Local copies of GraphiQL's scripts.")
+    graphiql_dir: Path = Field(
+        _SHARE / "graphiql", description="Local copies of GraphiQL's scripts."
+    )
     shutdown_grace_s: float = Field(30.0, ge=0, description="How long running answers may finish.")
 
     # --- operations
@@ -89,7 +97,11 @@ class Settings(BaseSettings):
     @field_validator("gateway_secrets", "allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return (
+            [part.strip() for part in value.split(",") if part.strip()]
+            if isinstance(value, str)
+            else value
+        )
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -39,7 +39,9 @@ class Caller:
     def require(self, scope: Scope) -> None:
         """Let the caller pass. Raises Forbidden, naming the scope that is missing."""
         if not self.may(scope):
-            raise Forbidden(f"This needs the scope {scope.value}. Ask an administrator to grant it.")
+            raise Forbidden(
+                f"This needs the scope {scope.value}. Ask an administrator to grant it."
+            )
 
 
 def check_identifier(value: str, what: str) -> str:

@@ -126,7 +126,9 @@ class ModelStore(Protocol):
 class PromptStore(Protocol):
     """Rows of prompts and versions. A tenant's prompt hides the platform's of the same name."""
 
-    async def find_published(self, tenant_id: str, name: str) -> tuple[Prompt, PromptVersion] | None:
+    async def find_published(
+        self, tenant_id: str, name: str
+    ) -> tuple[Prompt, PromptVersion] | None:
         """The prompt and the version that callers get; None without one, or when archived."""
         ...
 

@@ -1,0 +1,35 @@
+"""What every resolver can reach: who asks, the services, and this operation's loaders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from assistant.errors import AssistantError
+
+if TYPE_CHECKING:
+    from assistant.domain.caller import Caller
+    from assistant.services import Services
+
+
+@dataclass(slots=True)
+class Context:
+    """One HTTP request's or one WebSocket connection's context.
+
+    ``identity`` is the caller, or why there is none: a refusal is raised where a field asks
+    who is calling, so that it becomes a GraphQL error with a code like any other.
+    ``loaders`` belong to one operation: a WebSocket runs many on one connection.
+    """
+
+    services: Services
+    identity: Caller | AssistantError
+    headers: dict[str, str] = field(default_factory=dict)
+    connection_params: dict[str, Any] | None = None
+    loaders: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks. Raises Unauthenticated."""
+        if isinstance(self.identity, AssistantError):
+            raise self.identity
+        return self.identity
