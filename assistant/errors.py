@@ -15,7 +15,8 @@
     │   ├── StreamInterrupted        broke off after text had been received
     │   └── InvalidResponse          answered something that is not its protocol
     ├── CompletionCancelled          somebody stopped it
-    └── StorageUnavailable           our own database; reported as INTERNAL_SERVER_ERROR
+    ├── StorageUnavailable           our own database; reported as INTERNAL_SERVER_ERROR
+    └── InternalError                a defect of ours; its cause is in the log, not in the message
 
 Foreign errors are translated once, in the adapter that meets them (``raise ... from``).
 Messages are written for the caller: they say what to do, and never hold prompt text or keys.
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import ClassVar
+from uuid import UUID
 
 
 class ErrorCode(StrEnum):
@@ -54,7 +56,8 @@ class AssistantError(Exception):
     """Root of every error that this service raises on purpose.
 
     ``retry_after_s`` is how long to wait before the same call may succeed; None where
-    waiting alone will not help or where nobody knows.
+    waiting alone will not help or where nobody knows. ``completion_id`` is the completion that
+    the error ended, None where none had begun.
     """
 
     code: ClassVar[ErrorCode] = ErrorCode.INTERNAL_SERVER_ERROR
@@ -64,6 +67,7 @@ class AssistantError(Exception):
         super().__init__(message)
         self.message = message
         self.retry_after_s = retry_after_s
+        self.completion_id: UUID | None = None
 
 
 class RequestError(AssistantError):
@@ -158,3 +162,7 @@ class StorageUnavailable(AssistantError):
     """The database cannot be reached or refuses to write; what was not recorded is not final."""
 
     is_retryable = True
+
+
+class InternalError(AssistantError):
+    """A defect of ours: nothing the caller did, and nothing that the caller can mend."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
+import strawberry
+
+from assistant.domain.caller import Caller, Scope
 from assistant.errors import AssistantError
-
-if TYPE_CHECKING:
-    from assistant.domain.caller import Caller
-    from assistant.services import Services
+from assistant.services import Services
 
 
 @dataclass(slots=True)
@@ -33,3 +33,13 @@ class Context:
         if isinstance(self.identity, AssistantError):
             raise self.identity
         return self.identity
+
+    def require(self, *scopes: Scope) -> Caller:
+        """The caller, if they hold one of ``scopes``. Raises Unauthenticated, Forbidden."""
+        caller = self.caller
+        if not any(caller.may(scope) for scope in scopes):
+            caller.require(scopes[0])
+        return caller
+
+
+Info: TypeAlias = strawberry.Info[Context, None]

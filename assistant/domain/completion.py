@@ -306,7 +306,7 @@ class CompletionFinished:
 class CompletionFailed:
     """Ends a stream that failed as expected failures do."""
 
-    completion_id: UUID
+    completion_id: UUID | None
     code: ErrorCode
     message: str
     is_retryable: bool

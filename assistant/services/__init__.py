@@ -1,1 +1,20 @@
 """Use cases, built on the domain and its ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from assistant.services.completion import Completions
+from assistant.services.models import Models
+from assistant.services.prompts import Prompts
+from assistant.services.usage import UsageReports
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Every use case that the API can reach."""
+
+    completions: Completions
+    prompts: Prompts
+    models: Models
+    usage: UsageReports

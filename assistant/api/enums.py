@@ -1,0 +1,193 @@
+"""The domain's closed sets as GraphQL enums: one line for each value that a client can meet."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TypeVar
+
+import strawberry
+from strawberry.types.enum import StrawberryEnumDefinition
+
+from assistant.domain.completion import (
+    AttemptOutcome,
+    CacheOutcome,
+    CompletionStatus,
+    FinishReason,
+    MessageRole,
+)
+from assistant.domain.model import ModelCapability, ProviderKind, TaskType
+from assistant.domain.prompt import PromptOrderField, PromptVersionStatus
+from assistant.domain.usage import UsagePeriod
+from assistant.errors import ErrorCode
+
+E = TypeVar("E", bound=type[Enum])
+
+
+def _described(enum: E, description: str, /, name: str | None = None, **values: str) -> E:
+    """Register a domain enum with a description for it and for each of its values."""
+    strawberry.enum(enum, name=name, description=description)
+    definition: StrawberryEnumDefinition = enum.__strawberry_definition__  # type: ignore[attr-defined]
+    assert {value.name for value in definition.values} == set(values), enum
+    for value in definition.values:
+        value.description = values[value.name]
+    return enum
+
+
+_described(
+    ErrorCode,
+    "Why a completion failed; generateCompletion carries the same codes in errors[].extensions.code.",
+    name="CompletionErrorCode",
+    BAD_USER_INPUT="The input breaks a rule; the message names the field and says what to do.",
+    UNAUTHENTICATED="No credentials, or credentials that are not valid.",
+    FORBIDDEN="The caller lacks a scope, or the model is not allowed.",
+    NOT_FOUND="It does not exist, or not for this caller.",
+    CONFLICT="Somebody else changed it meanwhile.",
+    RATE_LIMITED="Too many requests or tokens; wait for retryAfterMs.",
+    BUDGET_EXCEEDED="A budget is used up until its window ends.",
+    CONTENT_FILTERED="The prompt or the answer was refused by the content filter.",
+    CONTEXT_LENGTH_EXCEEDED="The prompt does not fit the context window of any model that may serve it.",
+    PROVIDER_UNAVAILABLE="No provider that may serve this can be reached now.",
+    PROVIDER_REJECTED="The provider understood the call and refused it.",
+    PROVIDER_TIMEOUT="The provider did not answer within the time limit.",
+    STREAM_INTERRUPTED="The provider broke off in the middle of the answer.",
+    INVALID_RESPONSE="The provider's answer is malformed, or does not satisfy the schema.",
+    TOOL_FAILED="A tool that the model called failed.",
+    RESUME_EXPIRED="The stream can no longer be resumed.",
+    CANCELLED="The completion was stopped.",
+    INTERNAL_SERVER_ERROR="Something broke inside the service; it has been logged.",
+)
+_described(
+    MessageRole,
+    "Who says a message.",
+    SYSTEM="Instructions that stand above the conversation.",
+    USER="The person or service that asks.",
+    ASSISTANT="The model.",
+    TOOL="The result of a tool that the model called.",
+)
+_described(
+    CompletionStatus,
+    "Where a completion stands.",
+    RUNNING="A provider is working on it.",
+    SUCCEEDED="It has its answer.",
+    FAILED="It ended without a whole answer.",
+    CANCELLED="It was stopped before it ended.",
+)
+_described(
+    FinishReason,
+    "Why the text ends where it does.",
+    STOP="The model was done, or met a stop text.",
+    LENGTH="It reached maxTokens or the end of its window.",
+    TOOL_CALLS="It asks for tools to be called.",
+    CONTENT_FILTER="The provider's filter cut it.",
+    CANCELLED="It was stopped.",
+    ERROR="It failed.",
+)
+_described(
+    CacheOutcome,
+    "Whether the answer came from the cache, and how.",
+    MISS="A model answered.",
+    EXACT="An identical request had been answered before.",
+    SEMANTIC="A request of the same meaning had been answered before.",
+    COALESCED="An identical request was running; this one shared its answer.",
+    BYPASSED="The cache was not consulted.",
+)
+_described(
+    AttemptOutcome,
+    "How one call of one provider ended.",
+    SUCCEEDED="It answered.",
+    FAILED="It answered with an error, or broke off.",
+    TIMED_OUT="It did not answer in time.",
+    CIRCUIT_OPEN="It was not called, because it has been failing.",
+    CANCELLED="It was stopped.",
+)
+_described(
+    ModelCapability,
+    "What a model can do.",
+    CHAT="Answers messages.",
+    TOOLS="Calls tools.",
+    VISION="Reads images.",
+    EMBEDDING="Turns texts into vectors.",
+    STRUCTURED_OUTPUT="Answers in a given JSON Schema.",
+    REASONING="Thinks before it answers, visibly.",
+)
+_described(
+    ProviderKind,
+    "The wire protocol that a provider speaks.",
+    OLLAMA="Ollama's native API.",
+    OPENAI="OpenAI's chat completions, and every host compatible with them.",
+    ANTHROPIC="Anthropic's messages.",
+    BUILTIN="Runs inside this service.",
+)
+_described(
+    TaskType,
+    "What kind of work a prompt is; decides which models can serve it.",
+    GENERAL="Anything else.",
+    SUMMARIZATION="Says a text in fewer sentences.",
+    TITLE_GENERATION="Gives a text a title.",
+    KEYWORD_EXTRACTION="Finds the phrases that a text is about.",
+    CLASSIFICATION="Chooses one of some labels.",
+    QUESTION_ANSWERING="Answers a question, from a context where one is given.",
+    CODE_GENERATION="Writes code.",
+    CODE_REVIEW="Judges code.",
+    REASONING="Works something out step by step.",
+    ERROR_DIAGNOSIS="Explains an error.",
+    DATA_INTERPRETATION="Says what data means.",
+    WORKFLOW_GENERATION="Plans steps.",
+    EXTRACTION="Takes structured data out of a text.",
+    REWRITING="Says a text in other words.",
+)
+_described(
+    PromptVersionStatus,
+    "Where a version of a prompt stands.",
+    DRAFT="Not yet given to callers.",
+    PUBLISHED="Given to callers.",
+    ARCHIVED="No longer given to callers.",
+)
+_described(
+    PromptOrderField,
+    "What a list of prompts is sorted by.",
+    NAME="The name, by code point.",
+    CREATED_AT="When the prompt was created.",
+    UPDATED_AT="When the prompt was last changed.",
+)
+_described(
+    UsagePeriod,
+    "A period of time, seen from now, in UTC.",
+    TODAY="Since midnight.",
+    THIS_WEEK="Since Monday's midnight.",
+    THIS_MONTH="Since the first of the month.",
+    LAST_24_HOURS="The last 24 hours.",
+    LAST_7_DAYS="The last 7 days.",
+    LAST_30_DAYS="The last 30 days.",
+    LAST_90_DAYS="The last 90 days.",
+)
+
+
+class CircuitState(Enum):
+    """Whether a provider is called: see the descriptions below."""
+
+    CLOSED = "CLOSED"
+    OPEN = "OPEN"
+    HALF_OPEN = "HALF_OPEN"
+
+
+class OrderDirection(Enum):
+    """Which end of a list comes first."""
+
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+_described(
+    CircuitState,
+    "Whether a provider is called.",
+    CLOSED="It is called.",
+    OPEN="It has been failing and is not called.",
+    HALF_OPEN="One call is trying whether it works again.",
+)
+_described(
+    OrderDirection,
+    "Which end of a list comes first.",
+    ASC="The smallest or earliest first.",
+    DESC="The largest or latest first.",
+)

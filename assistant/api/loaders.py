@@ -1,0 +1,103 @@
+"""Loaders that turn many lookups of one operation into one statement each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+
+from assistant.api.context import Info
+from assistant.domain.completion import Completion
+from assistant.domain.prompt import Prompt, PromptVersion
+from assistant.domain.usage import UsagePeriod, UsageSummary
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+def _loader(
+    info: Info, name: str, load: Callable[[list[K]], Awaitable[Mapping[K, V]]]
+) -> DataLoader[K, V | None]:
+    """This operation's loader called ``name``; made when first asked for."""
+
+    async def load_in_order(keys: list[K]) -> Sequence[V | None]:
+        found = await load(keys)
+        return [found.get(key) for key in keys]
+
+    loaders = info.context.loaders
+    if name not in loaders:
+        loaders[name] = DataLoader(load_in_order)
+    loader: DataLoader[K, V | None] = loaders[name]
+    return loader
+
+
+def prompt_by_id(info: Info) -> DataLoader[UUID, Prompt | None]:
+    context = info.context
+    tenant_id = context.caller.tenant_id
+    return _loader(info, "prompt_by_id", lambda ids: context.services.prompts.by_id(tenant_id, ids))
+
+
+def prompt_by_name(info: Info) -> DataLoader[str, Prompt | None]:
+    context = info.context
+    tenant_id = context.caller.tenant_id
+    return _loader(
+        info, "prompt_by_name", lambda names: context.services.prompts.by_name(tenant_id, names)
+    )
+
+
+def version_by_id(info: Info) -> DataLoader[UUID, PromptVersion | None]:
+    context = info.context
+    tenant_id = context.caller.tenant_id
+    return _loader(
+        info, "version_by_id", lambda ids: context.services.prompts.versions_by_id(tenant_id, ids)
+    )
+
+
+def version_by_number(info: Info) -> DataLoader[tuple[UUID, int], PromptVersion | None]:
+    context = info.context
+    tenant_id = context.caller.tenant_id
+    return _loader(
+        info,
+        "version_by_number",
+        lambda keys: context.services.prompts.versions_by_number(tenant_id, keys),
+    )
+
+
+def versions_page(
+    info: Info, first: int, before: int | None
+) -> DataLoader[UUID, Sequence[PromptVersion] | None]:
+    """Pages of the same size and start, for many prompts."""
+    context = info.context
+    tenant_id = context.caller.tenant_id
+    return _loader(
+        info,
+        f"versions_page:{first}:{before}",
+        lambda ids: context.services.prompts.list_versions(tenant_id, ids, first, before),
+    )
+
+
+def completion_by_id(info: Info) -> DataLoader[UUID, Completion | None]:
+    context = info.context
+    caller = context.caller
+    return _loader(
+        info, "completion_by_id", lambda ids: context.services.completions.find(caller, ids)
+    )
+
+
+def user_usage(info: Info) -> DataLoader[tuple[str, UsagePeriod], UsageSummary | None]:
+    context = info.context
+    caller = context.caller
+
+    async def load(
+        keys: list[tuple[str, UsagePeriod]],
+    ) -> Mapping[tuple[str, UsagePeriod], UsageSummary]:
+        found: dict[tuple[str, UsagePeriod], UsageSummary] = {}
+        for period in {period for _, period in keys}:
+            users = [user_id for user_id, wanted in keys if wanted is period]
+            summaries = await context.services.usage.of_users(caller, users, period)
+            found |= {(user_id, period): summary for user_id, summary in summaries.items()}
+        return found
+
+    return _loader(info, "user_usage", load)

@@ -1,0 +1,186 @@
+"""Every root field, named once, with the scope that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import strawberry
+
+from assistant.api import completion, model, prompt, usage
+from assistant.api.completion import CHUNKS, CompletionChunk, CompletionRequest, CompletionResponse
+from assistant.api.connection import AFTER, FIRST
+from assistant.api.context import Info
+from assistant.api.federation import SubgraphSchema, assumed_size, cost, list_size
+from assistant.api.limits import EXTENSIONS
+from assistant.api.model import Model, ModelGroup, Provider
+from assistant.api.prompt import (
+    Prompt,
+    PromptConnection,
+    PromptFilter,
+    PromptOrder,
+    PromptVersion,
+    RenderedPrompt,
+    RenderPromptInput,
+)
+from assistant.api.scalars import SCALARS
+from assistant.api.usage import Period, UsageSummary, User
+from assistant.domain.caller import Scope
+from assistant.domain.model import ModelCapability
+from assistant.domain.usage import UsagePeriod
+
+# Who may read the catalog: those who use prompts and those who write them.
+_READERS = (Scope.COMPLETE, Scope.PROMPTS_WRITE)
+
+
+@strawberry.type(description="What can be asked.")
+class Query:
+    @strawberry.field(
+        description="The prompts of the catalog. Needs assistant:complete or assistant:prompts:write.",
+        directives=[list_size()],
+    )
+    async def prompts(
+        self,
+        info: Info,
+        filter: Annotated[  # noqa: A002 - the argument's name in the schema
+            PromptFilter | None, strawberry.argument(description="Which ones; all by default.")
+        ] = None,
+        order_by: Annotated[
+            PromptOrder | None,
+            strawberry.argument(description="In which order; by name by default."),
+        ] = None,
+        first: FIRST = 20,
+        after: AFTER = None,
+    ) -> PromptConnection:
+        info.context.require(*_READERS)
+        return await prompt.prompts(info, filter, order_by, first, after)
+
+    @strawberry.field(
+        description="A prompt by its id. Needs assistant:complete or assistant:prompts:write."
+    )
+    async def prompt(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The prompt's id.")],  # noqa: A002
+    ) -> Prompt | None:
+        info.context.require(*_READERS)
+        return await prompt.prompt(info, id)
+
+    @strawberry.field(
+        description="A prompt by its name. Needs assistant:complete or assistant:prompts:write."
+    )
+    async def prompt_by_name(
+        self,
+        info: Info,
+        name: Annotated[str, strawberry.argument(description="The prompt's name.")],
+    ) -> Prompt | None:
+        info.context.require(*_READERS)
+        return await prompt.prompt_by_name(info, name)
+
+    @strawberry.field(
+        description="Renders a prompt without calling a model: what would be sent, and how many "
+        "tokens it is estimated at. Needs assistant:complete or assistant:prompts:write."
+    )
+    async def render_prompt(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the argument's name in the schema
+            RenderPromptInput, strawberry.argument(description="The prompt and its variables.")
+        ],
+    ) -> RenderedPrompt:
+        info.context.require(*_READERS)
+        return await prompt.render_prompt(info, input)
+
+    @strawberry.field(
+        description="The models that providers have now. Needs assistant:complete.",
+        directives=[assumed_size(50)],
+    )
+    async def available_models(
+        self,
+        info: Info,
+        capability: Annotated[
+            ModelCapability | None, strawberry.argument(description="Only those that can do this.")
+        ] = None,
+    ) -> list[Model]:
+        info.context.require(Scope.COMPLETE)
+        return await model.available_models(info, capability)
+
+    @strawberry.field(description="Every model group. Needs assistant:complete.")
+    async def model_groups(self, info: Info) -> list[ModelGroup]:
+        info.context.require(Scope.COMPLETE)
+        return await model.model_groups(info)
+
+    @strawberry.field(
+        description="Every configured provider with its health and circuit state. Needs "
+        "assistant:complete."
+    )
+    async def providers(self, info: Info) -> list[Provider]:
+        info.context.require(Scope.COMPLETE)
+        return await model.providers(info)
+
+    @strawberry.field(
+        description="A finished or running completion of the caller; administrators see all of "
+        "their tenant's. Needs any valid credential."
+    )
+    async def completion(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The completion's id.")],  # noqa: A002
+    ) -> CompletionResponse | None:
+        return await completion.completion(info, id)
+
+    @strawberry.field(
+        description="What the caller used: the user, or the service where no user is involved. "
+        "Needs any valid credential."
+    )
+    async def my_usage(self, info: Info, period: Period = UsagePeriod.THIS_MONTH) -> UsageSummary:
+        return await usage.my_usage(info, period)
+
+
+@strawberry.type(description="What can be done.")
+class Mutation:
+    @strawberry.mutation(
+        description="Runs one completion and waits for its result. Needs assistant:complete.",
+        directives=[cost(100)],
+    )
+    async def generate_completion(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the argument's name in the schema
+            CompletionRequest, strawberry.argument(description="What to complete, and how.")
+        ],
+    ) -> CompletionResponse:
+        return await completion.generate_completion(info, input)
+
+
+@strawberry.type(description="What can be watched.")
+class Subscription:
+    @strawberry.subscription(
+        description="Starts a completion and streams it. Needs assistant:complete."
+    )
+    async def completion_stream(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the argument's name in the schema
+            CompletionRequest | None, strawberry.argument(description="What to complete, and how.")
+        ] = None,
+    ) -> AsyncIterator[CompletionChunk]:
+        async for chunk in completion.completion_stream(info, input):
+            yield chunk
+
+
+PAID_FIELDS = frozenset({"generateCompletion", "completionStream"})
+
+ENTITIES = (CompletionResponse, Prompt, PromptVersion, Model, User)
+
+
+def create_schema() -> SubgraphSchema:
+    """The subgraph's schema, as gateways compose it and as the endpoint serves it."""
+    return SubgraphSchema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[*ENTITIES, *CHUNKS],
+        scalar_overrides=SCALARS,
+        extensions=EXTENSIONS,
+    )

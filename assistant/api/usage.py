@@ -1,0 +1,119 @@
+"""Usage summaries, and the users of other subgraphs that they belong to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+import strawberry.federation as fed
+
+from assistant.api import loaders
+from assistant.api.context import Info
+from assistant.api.federation import cost
+from assistant.api.money import Money, usd
+from assistant.api.scalars import BigInt
+from assistant.domain import usage as domain
+from assistant.domain.usage import UsagePeriod
+
+Period = Annotated[UsagePeriod, strawberry.argument(description="The period, seen from now.")]
+
+
+@strawberry.type(description="A span of time.")
+class UsageWindow:
+    from_: datetime = strawberry.field(name="from", description="Inclusive.")
+    to: datetime = strawberry.field(description="Exclusive.")
+
+
+@strawberry.type(description="The part of a summary that one model has.")
+class ModelUsage:
+    model: str = strawberry.field(description="Model id.")
+    requests: int = strawberry.field(description="Completions that it answered.")
+    total_tokens: BigInt = strawberry.field(description="Prompt and answer tokens.")
+    cost: Money = strawberry.field(description="What they cost.")
+
+
+@strawberry.type(description="The part of a summary that one feature of a calling service has.")
+class FeatureUsage:
+    feature: str = strawberry.field(description="As the requests named it.")
+    requests: int = strawberry.field(description="Completions asked for it.")
+    total_tokens: BigInt = strawberry.field(description="Prompt and answer tokens.")
+    cost: Money = strawberry.field(description="What they cost.")
+
+
+@strawberry.type(description="What was used within a window.")
+class UsageSummary:
+    period: UsageWindow = strawberry.field(description="The window.")
+    requests: int = strawberry.field(description="Completions asked for, refused ones included.")
+    failed_requests: int = strawberry.field(description="Those that ended without a whole answer.")
+    cached_requests: int = strawberry.field(description="Those answered from the cache.")
+    prompt_tokens: BigInt = strawberry.field(description="Tokens sent to models.")
+    completion_tokens: BigInt = strawberry.field(description="Tokens that models answered.")
+    total_tokens: BigInt = strawberry.field(description="Both together.")
+    cost: Money = strawberry.field(description="What they cost.")
+    saved_cost: Money = strawberry.field(description="What cached answers would have cost.")
+    by_model: list[ModelUsage] = strawberry.field(description="By model, most requests first.")
+    by_feature: list[FeatureUsage] = strawberry.field(
+        description="By feature, most requests first; requests that named none are left out."
+    )
+
+    @classmethod
+    def of(cls, summary: domain.UsageSummary) -> UsageSummary:
+        return cls(
+            period=UsageWindow(from_=summary.window.start, to=summary.window.end),
+            requests=summary.requests,
+            failed_requests=summary.failed_requests,
+            cached_requests=summary.cached_requests,
+            prompt_tokens=BigInt(summary.prompt_tokens),
+            completion_tokens=BigInt(summary.completion_tokens),
+            total_tokens=BigInt(summary.prompt_tokens + summary.completion_tokens),
+            cost=usd(summary.cost),
+            saved_cost=usd(summary.saved_cost),
+            by_model=[
+                ModelUsage(
+                    model=share.key,
+                    requests=share.requests,
+                    total_tokens=BigInt(share.total_tokens),
+                    cost=usd(share.cost),
+                )
+                for share in summary.by_model
+            ],
+            by_feature=[
+                FeatureUsage(
+                    feature=share.key,
+                    requests=share.requests,
+                    total_tokens=BigInt(share.total_tokens),
+                    cost=usd(share.cost),
+                )
+                for share in summary.by_feature
+            ],
+        )
+
+
+@fed.type(keys=["id"], description="A person, known to another subgraph.")
+class User:
+    id: strawberry.ID = strawberry.field(description="As the identity provider names them.")
+
+    @strawberry.field(
+        description="What they used of the assistant; null where the caller may not see it. "
+        "Everybody sees their own, `assistant:usage:read` sees all.",
+        directives=[cost(10)],
+    )
+    async def assistant_usage(
+        self, info: Info, period: Period = UsagePeriod.THIS_MONTH
+    ) -> UsageSummary | None:
+        summary = await loaders.user_usage(info).load((self.id, period))
+        return UsageSummary.of(summary) if summary else None
+
+    @classmethod
+    def of(cls, user_id: str | None) -> User | None:
+        return cls(id=strawberry.ID(user_id)) if user_id else None
+
+    @classmethod
+    async def resolve_reference(cls, id: strawberry.ID) -> User:  # noqa: A002 - the key's name
+        return cls(id=id)
+
+
+async def my_usage(info: Info, period: Period = UsagePeriod.THIS_MONTH) -> UsageSummary:
+    """The caller's own usage."""
+    return UsageSummary.of(await info.context.services.usage.mine(info.context.caller, period))

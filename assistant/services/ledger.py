@@ -1,0 +1,169 @@
+"""The ledger: an entry opens before anything can refuse it and settles on every way out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import structlog
+
+from assistant.domain.completion import (
+    Attempt,
+    Completion,
+    CompletionRequest,
+    CompletionStatus,
+    Decision,
+    FinishReason,
+    TokenUsage,
+)
+from assistant.domain.intervals import union_length
+from assistant.domain.model import Model
+from assistant.domain.ports import Clock, LedgerStore, Telemetry
+from assistant.domain.prompt import RenderedPrompt
+from assistant.errors import AssistantError, CompletionCancelled, ErrorCode, InternalError
+from assistant.services.routing import Route
+
+log = structlog.get_logger(__name__)
+
+
+class LedgerEntry:
+    """What is known of one completion while it runs; becomes its record when it ends."""
+
+    def __init__(self, request: CompletionRequest, store: LedgerStore, clock: Clock) -> None:
+        self.request = request
+        self.id = clock.new_id()
+        self.prompt: RenderedPrompt | None = None
+        self.route: Route | None = None
+        self.model: Model | None = None
+        self.text: list[str] = []
+        self.finish_reason: FinishReason | None = None
+        self.attempts: list[Attempt] = []
+        self.provider_intervals: list[tuple[float, float]] = []
+        self._store = store
+        self._clock = clock
+        self._created_at = clock.now()
+        self._started = clock.monotonic()
+        self._completion: Completion | None = None
+
+    async def open(self, prompt: RenderedPrompt, route: Route) -> None:
+        """Make the entry durable; from here on a provider may be called. Raises StorageUnavailable."""
+        self.prompt, self.route, self.model = prompt, route, route.candidates[0]
+        await self._store.open(self._record(CompletionStatus.RUNNING, None))
+
+    @property
+    def created_at(self) -> datetime:
+        return self._created_at
+
+    @property
+    def completion(self) -> Completion:
+        """The settled record; exists once the entry has been left without an error."""
+        assert self._completion is not None
+        return self._completion
+
+    def close(self, error: AssistantError | None) -> Completion:
+        """The final record: how the completion ended and what it used."""
+        match error:
+            case None:
+                status = CompletionStatus.SUCCEEDED
+            case CompletionCancelled():
+                status, self.finish_reason = CompletionStatus.CANCELLED, FinishReason.CANCELLED
+            case _:
+                status, self.finish_reason = CompletionStatus.FAILED, FinishReason.ERROR
+        self._completion = self._record(status, error.code if error else None)
+        return self._completion
+
+    def _record(self, status: CompletionStatus, error_code: ErrorCode | None) -> Completion:
+        elapsed_s = self._clock.monotonic() - self._started
+        version = self.prompt.version if self.prompt else None
+        return Completion(
+            id=self.id,
+            caller=self.request.caller,
+            status=status,
+            created_at=self._created_at,
+            model=self.model.id if self.model else "",
+            text="".join(self.text),
+            finish_reason=self.finish_reason,
+            prompt_version_id=version.id if version else None,
+            usage=sum((attempt.usage for attempt in self.attempts), TokenUsage()),
+            decision=Decision(
+                candidates=self.route.ids if self.route else (),
+                attempts=tuple(self.attempts),
+                overhead_ms=1000 * (elapsed_s - union_length(self.provider_intervals)),
+            ),
+            latency_ms=round(1000 * elapsed_s),
+            error_code=error_code,
+            feature=self.request.feature,
+        )
+
+
+class Ledger:
+    """Opens and settles entries."""
+
+    def __init__(self, store: LedgerStore, clock: Clock, telemetry: Telemetry) -> None:
+        self._store = store
+        self._clock = clock
+        self._telemetry = telemetry
+        self._running = 0
+
+    @property
+    def running(self) -> int:
+        """How many completions run in this process now."""
+        return self._running
+
+    @asynccontextmanager
+    async def entry(self, request: CompletionRequest) -> AsyncIterator[LedgerEntry]:
+        """An entry for ``request``; settled when the block is left, however it is left.
+
+        Cancellation and defects settle too: the block's exception goes on as it was for a
+        cancellation, as an AssistantError that carries the entry's id for all else.
+
+        Raises: StorageUnavailable where the usage of a successful block cannot be recorded,
+        because an answer whose usage is not durable is not final.
+        """
+        entry = LedgerEntry(request, self._store, self._clock)
+        self._running += 1
+        try:
+            yield entry
+        except asyncio.CancelledError:
+            await self._settle(entry, CompletionCancelled("The completion was cancelled."))
+            raise
+        except AssistantError as error:
+            error.completion_id = entry.id
+            await self._settle(entry, error)
+            raise
+        except Exception as error:
+            # Whatever a defect raises, the caller gets a typed error and the ledger its row.
+            log.exception("completion_defect", completion_id=str(entry.id))
+            defect = InternalError("Something broke inside the service. It has been logged.")
+            defect.completion_id = entry.id
+            await self._settle(entry, defect)
+            raise defect from error
+        else:
+            await self._settle(entry, None)
+        finally:
+            self._running -= 1
+
+    async def _settle(self, entry: LedgerEntry, error: AssistantError | None) -> None:
+        """Make the end durable, whoever cancels meanwhile."""
+        completion = entry.close(error)
+        settling = asyncio.ensure_future(self._store.settle(completion))
+        cancellation: asyncio.CancelledError | None = None
+        while not settling.done():
+            try:
+                await asyncio.shield(settling)
+            except asyncio.CancelledError as cancelled:
+                cancellation = cancelled
+            except Exception:  # noqa: BLE001 - looked at below, where the future is done
+                break
+        failure = settling.exception()
+        if failure is not None:
+            log.error("usage_not_recorded", completion_id=str(entry.id), exc_info=failure)
+        self._telemetry.completion_settled(completion)
+        if cancellation is not None:
+            raise cancellation
+        if failure is not None and error is None:
+            if isinstance(failure, AssistantError):
+                failure.completion_id = entry.id
+            raise failure

@@ -1,0 +1,153 @@
+"""Models as they are now: our rows joined with what the providers report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import structlog
+
+from assistant.domain.caller import PLATFORM_TENANT
+from assistant.domain.model import DiscoveredModel, Model, ModelCapability, ProviderConfig
+from assistant.domain.ports import ModelCatalog, ModelStore, Provider, ProviderConnector
+from assistant.errors import AssistantError
+from assistant.services.bounded_cache import BoundedCache
+
+log = structlog.get_logger(__name__)
+
+# A provider that is down is asked often, so that it serves soon after it comes up.
+_RETRY_INTERVAL_S = 2.0
+_LIST_TIMEOUT_S = 5.0
+_UNKNOWN_CONTEXT_WINDOW = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderState:
+    """What a provider said last. ``reason`` tells why it is unhealthy; None while it is healthy."""
+
+    models: tuple[DiscoveredModel, ...] = ()
+    reason: str | None = "not asked yet"
+
+    @property
+    def is_healthy(self) -> bool:
+        return self.reason is None
+
+
+_NOT_ASKED = ProviderState()
+
+
+class Models:
+    """The catalog of each tenant, kept in memory; refreshed by notice and by asking providers."""
+
+    def __init__(
+        self, store: ModelStore, connect: ProviderConnector, poll_interval_s: float
+    ) -> None:
+        self._store = store
+        self._connect = connect
+        self._poll_interval_s = poll_interval_s
+        self._rows: BoundedCache[str, ModelCatalog] = BoundedCache(1_000)
+        self._joined: BoundedCache[str, ModelCatalog] = BoundedCache(1_000)
+        self._states: dict[ProviderConfig, ProviderState] = {}
+
+    def forget(self, tenant_id: str) -> None:
+        """Read the tenant's rows anew from now on; "" or the platform's means every tenant's."""
+        every = tenant_id in ("", PLATFORM_TENANT)
+        for cache in (self._rows, self._joined):
+            cache.discard(lambda key: every or key == tenant_id)
+
+    async def catalog(self, tenant_id: str) -> ModelCatalog:
+        """What the tenant can see, availability included. Raises StorageUnavailable."""
+        joined = self._joined.get(tenant_id)
+        if joined is None:
+            rows = self._rows.get(tenant_id)
+            if rows is None:
+                rows = await self._store.load(tenant_id)
+                self._rows.put(tenant_id, rows)
+                await self._ask([c for c in rows.providers.values() if c not in self._states])
+            joined = _join(rows, self._states)
+            self._joined.put(tenant_id, joined)
+        return joined
+
+    def state(self, config: ProviderConfig) -> ProviderState:
+        """What the provider said when it was last asked."""
+        return self._states.get(config, _NOT_ASKED)
+
+    def provider(self, config: ProviderConfig) -> Provider:
+        """The provider itself, to call."""
+        return self._connect(config)
+
+    async def watch(self) -> None:
+        """Keep asking the providers what they have, until cancelled."""
+        elapsed_s = 0.0
+        while True:
+            await asyncio.sleep(min(_RETRY_INTERVAL_S, self._poll_interval_s))
+            elapsed_s += _RETRY_INTERVAL_S
+            is_due = elapsed_s >= self._poll_interval_s
+            if is_due:
+                elapsed_s = 0.0
+            await self._ask(
+                [config for config, state in self._states.items() if is_due or not state.is_healthy]
+            )
+
+    async def _ask(self, configs: Sequence[ProviderConfig]) -> None:
+        """Ask each provider what it has; what changed is seen by the next ``catalog``."""
+        answers = await asyncio.gather(*(self._list(config) for config in configs))
+        for config, state in zip(configs, answers, strict=True):
+            if self._states.get(config) == state:
+                continue
+            self._states[config] = state
+            self._joined.discard(lambda _tenant: True)
+            log.info(
+                "provider_state",
+                provider=config.name,
+                healthy=state.is_healthy,
+                reason=state.reason,
+                models=len(state.models),
+            )
+
+    async def _list(self, config: ProviderConfig) -> ProviderState:
+        if not config.is_enabled:
+            return ProviderState(reason="disabled")
+        try:
+            async with asyncio.timeout(_LIST_TIMEOUT_S):
+                return ProviderState(tuple(await self._connect(config).list_models()), None)
+        except AssistantError as error:
+            return ProviderState(reason=error.message)
+        except TimeoutError:
+            return ProviderState(reason=f"did not list its models within {_LIST_TIMEOUT_S:g} s")
+
+
+def _join(rows: ModelCatalog, states: Mapping[ProviderConfig, ProviderState]) -> ModelCatalog:
+    """Rows say what is allowed and what it costs; providers say what is there."""
+    models: dict[str, Model] = {}
+    reported = {
+        (config.name, model.name): model
+        for config in rows.providers.values()
+        for model in states.get(config, _NOT_ASKED).models
+    }
+    for id_, row in rows.models.items():
+        found = reported.pop((row.provider, row.name), None)
+        config = rows.providers.get(row.provider)
+        models[id_] = replace(
+            row,
+            is_local=config.is_local if config else False,
+            is_available=found is not None,
+            size_bytes=found.size_bytes if found else row.size_bytes,
+            capabilities=(found.capabilities if found and found.capabilities else row.capabilities),
+        )
+    for (provider, name), found in reported.items():
+        # There, but nobody has allowed it yet: seen by administrators, used by nobody.
+        model = Model(
+            provider=provider,
+            name=name,
+            capabilities=found.capabilities or frozenset({ModelCapability.CHAT}),
+            context_window=found.context_window or _UNKNOWN_CONTEXT_WINDOW,
+            size_bytes=found.size_bytes,
+            is_local=rows.providers[provider].is_local,
+            is_allowed=False,
+            is_available=True,
+        )
+        models[model.id] = model
+    return ModelCatalog(rows.providers, MappingProxyType(models), rows.groups)

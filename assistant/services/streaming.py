@@ -1,0 +1,64 @@
+"""A completion as a stream of events: the flow in a task, its emit turned into an iterator."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
+
+from assistant.domain.completion import (
+    Completion,
+    CompletionFailed,
+    CompletionFinished,
+    CompletionRequest,
+    StreamEvent,
+)
+from assistant.errors import AssistantError
+from assistant.services.failover import Emit
+
+Complete: TypeAlias = Callable[[CompletionRequest, Emit], Awaitable[Completion]]
+
+# Enough to ride out a slow moment of the client; beyond it the provider is read no faster.
+_BUFFERED_EVENTS = 64
+
+
+async def stream(complete: Complete, request: CompletionRequest) -> AsyncIterator[StreamEvent]:
+    """Run ``complete`` and yield its events; the last is CompletionFinished or CompletionFailed.
+
+    Expected failures are data, never exceptions. Closing the iterator cancels the completion
+    and returns when it has been settled.
+    """
+    events: asyncio.Queue[StreamEvent] = asyncio.Queue(_BUFFERED_EVENTS)
+
+    async def run() -> None:
+        try:
+            end: CompletionFinished | CompletionFailed = CompletionFinished(
+                await complete(request, events.put)
+            )
+        except AssistantError as error:
+            end = failed(error)
+        await events.put(end)
+
+    task = asyncio.create_task(run())
+    try:
+        while True:
+            event = await events.get()
+            yield event
+            if isinstance(event, CompletionFinished | CompletionFailed):
+                return
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def failed(error: AssistantError) -> CompletionFailed:
+    """``error`` as the event that ends a stream."""
+    wait_s = error.retry_after_s
+    return CompletionFailed(
+        completion_id=error.completion_id,
+        code=error.code,
+        message=error.message,
+        is_retryable=error.is_retryable,
+        retry_after_ms=None if wait_s is None else math.ceil(1000 * wait_s),
+    )
