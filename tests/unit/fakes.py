@@ -1,0 +1,165 @@
+"""Hand-written stand-ins for the ports, for tests of the services."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from assistant.domain.caller import Caller, Scope
+from assistant.domain.completion import (
+    Completion,
+    CompletionStatus,
+    FinishReason,
+    GenerationFinished,
+    ProviderEvent,
+    TextDelta,
+)
+from assistant.domain.model import (
+    DiscoveredModel,
+    Model,
+    ModelCapability,
+    ModelGroup,
+    ProviderConfig,
+    ProviderKind,
+)
+from assistant.domain.ports import ModelCatalog, ProviderCall
+
+ALICE = Caller("acme", "alice", "web", frozenset({Scope.COMPLETE}))
+
+
+class FakeClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
+        self.elapsed_s = 0.0
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.elapsed_s
+
+    def new_id(self) -> UUID:
+        return uuid7()
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.elapsed_s += seconds
+
+
+@dataclass
+class FakeLedgerStore:
+    """Remembers what was opened and settled; fails where it is told to."""
+
+    opened: list[Completion] = field(default_factory=list)
+    settled: list[Completion] = field(default_factory=list)
+    open_error: Exception | None = None
+    settle_error: Exception | None = None
+    settle_delay_s: float = 0.0
+
+    async def open(self, completion: Completion) -> None:
+        if self.open_error:
+            raise self.open_error
+        self.opened.append(completion)
+
+    async def settle(self, completion: Completion) -> None:
+        await asyncio.sleep(self.settle_delay_s)
+        if self.settle_error:
+            raise self.settle_error
+        self.settled.append(completion)
+
+
+@dataclass
+class FakeTelemetry:
+    settled: list[Completion] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def completion_settled(self, completion: Completion) -> None:
+        self.settled.append(completion)
+
+    def request_refused(self, code: str) -> None:
+        self.refused.append(code)
+
+
+@dataclass
+class FakeProvider:
+    """Plays a script: events are yielded, exceptions raised, numbers slept (seconds)."""
+
+    script: Sequence[ProviderEvent | Exception | float] = ()
+    models: Sequence[DiscoveredModel] = ()
+    calls: list[ProviderCall] = field(default_factory=list)
+    closed: int = 0
+
+    async def generate(self, call: ProviderCall) -> AsyncIterator[ProviderEvent]:
+        self.calls.append(call)
+        try:
+            for step in self.script:
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, float):
+                    await asyncio.sleep(step)
+                else:
+                    yield step
+        finally:
+            self.closed += 1
+
+    async def list_models(self) -> Sequence[DiscoveredModel]:
+        return self.models
+
+
+def answering(
+    *texts: str, prompt_tokens: int | None = 7, completion_tokens: int | None = 3
+) -> FakeProvider:
+    """A provider that says ``texts`` and ends well."""
+    end = GenerationFinished(FinishReason.STOP, prompt_tokens, completion_tokens)
+    return FakeProvider([*(TextDelta(text) for text in texts), end])
+
+
+def model(id_: str, **fields: object) -> Model:
+    """An allowed, available chat model."""
+    provider, _, name = id_.partition("/")
+    given: dict[str, object] = {
+        "capabilities": frozenset({ModelCapability.CHAT}),
+        "context_window": 8192,
+        "is_available": True,
+    }
+    return Model(provider, name, **(given | fields))  # type: ignore[arg-type]
+
+
+def catalog(*models: Model, groups: Sequence[ModelGroup] = ()) -> ModelCatalog:
+    names = {model.provider for model in models}
+    return ModelCatalog(
+        providers={name: ProviderConfig(name, ProviderKind.OLLAMA) for name in names},
+        models={model.id: model for model in models},
+        groups={group.name: group for group in groups},
+    )
+
+
+@dataclass
+class FakeModelStore:
+    rows: ModelCatalog
+    loads: int = 0
+
+    async def load(self, tenant_id: str) -> ModelCatalog:
+        self.loads += 1
+        return self.rows
+
+
+@dataclass
+class FakeCompletionStore:
+    found: Mapping[UUID, Completion] = field(default_factory=dict)
+
+    async def find_completions(
+        self, tenant_id: str, ids: Sequence[UUID]
+    ) -> Mapping[UUID, Completion]:
+        return {id_: self.found[id_] for id_ in ids if id_ in self.found}
+
+
+def statuses(completions: Sequence[Completion]) -> list[CompletionStatus]:
+    return [completion.status for completion in completions]

@@ -1,0 +1,361 @@
+"""The flow, over hand-written ports."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pytest
+
+from assistant.domain.caller import Caller
+from assistant.domain.completion import (
+    AttemptOutcome,
+    CompletionFailed,
+    CompletionFinished,
+    CompletionRequest,
+    CompletionStarted,
+    CompletionStatus,
+    FinishReason,
+    GenerationFinished,
+    GenerationParameters,
+    ProgressEvent,
+    TextDelta,
+)
+from assistant.domain.model import Model
+from assistant.domain.ports import TimeLimits
+from assistant.errors import (
+    BadUserInput,
+    ErrorCode,
+    Forbidden,
+    InternalError,
+    ProviderTimeout,
+    ProviderUnavailable,
+    StorageUnavailable,
+    StreamInterrupted,
+)
+from assistant.services.completion import Completions
+from assistant.services.failover import Failover
+from assistant.services.ledger import Ledger
+from assistant.services.models import Models
+from assistant.services.prompts import Prompts
+from assistant.services.streaming import stream
+from tests.unit.fakes import (
+    ALICE,
+    FakeClock,
+    FakeCompletionStore,
+    FakeLedgerStore,
+    FakeModelStore,
+    FakeProvider,
+    FakeTelemetry,
+    answering,
+    catalog,
+    model,
+    statuses,
+)
+
+
+@dataclass
+class World:
+    """The flow over one scripted provider per model."""
+
+    providers: dict[str, FakeProvider]
+    models: list[Model] = field(default_factory=list)
+    store: FakeLedgerStore = field(default_factory=FakeLedgerStore)
+    telemetry: FakeTelemetry = field(default_factory=FakeTelemetry)
+
+    def __post_init__(self) -> None:
+        rows = self.models or [
+            model(id_, preference=index) for index, id_ in enumerate(self.providers)
+        ]
+        models = Models(
+            FakeModelStore(catalog(*rows)),
+            lambda config: FakeProvider(
+                models=[
+                    _discovered(row)
+                    for row in rows
+                    if row.provider == config.name and row.is_available
+                ]
+            ),
+            poll_interval_s=30,
+        )
+        self.ledger = Ledger(self.store, FakeClock(), self.telemetry)
+        self.flow = Completions(
+            ledger=self.ledger,
+            prompts=Prompts(store=None),  # type: ignore[arg-type] - no request here names a prompt
+            models=models,
+            failover=Failover(
+                lambda row: self.providers[row.id], FakeClock(), TimeLimits(total_s=30)
+            ),
+            store=FakeCompletionStore(),
+        )
+
+    async def ask(self, **fields: object) -> list[ProgressEvent]:
+        """Complete "hello" and return what was emitted; the record is in ``store.settled``."""
+        emitted: list[ProgressEvent] = []
+
+        async def emit(event: ProgressEvent) -> None:
+            emitted.append(event)
+
+        await self.flow.complete(_request(**fields), emit)
+        return emitted
+
+
+def _discovered(row: Model) -> object:
+    from assistant.domain.model import DiscoveredModel
+
+    return DiscoveredModel(row.name)
+
+
+def _request(**fields: object) -> CompletionRequest:
+    return CompletionRequest(**({"caller": ALICE, "text": "hello"} | fields))  # type: ignore[arg-type]
+
+
+async def test_an_answer_is_opened_before_the_provider_is_called_and_settled_after() -> None:
+    world = World({"ollama/a": answering("Good ", "day.")})
+
+    completion = await world.flow.complete(_request(feature="greeting"))
+
+    assert completion.text == "Good day."
+    assert completion.status is CompletionStatus.SUCCEEDED
+    assert completion.finish_reason is FinishReason.STOP
+    assert (completion.usage.prompt_tokens, completion.usage.completion_tokens) == (7, 3)
+    assert not completion.usage.is_estimated
+    assert completion.feature == "greeting"
+    assert statuses(world.store.opened) == [CompletionStatus.RUNNING]
+    assert world.store.settled == [completion]
+    assert world.telemetry.settled == [completion]
+    assert world.ledger.running == 0
+
+
+async def test_started_comes_before_the_deltas_and_names_the_model_that_answers() -> None:
+    world = World(
+        {
+            "ollama/a": FakeProvider([ProviderUnavailable("down")]),
+            "ollama/b": answering("x", "y"),
+        }
+    )
+
+    events = await world.ask()
+
+    started, *deltas = events
+    assert isinstance(started, CompletionStarted)
+    assert started.model == "ollama/b"
+    assert deltas == [TextDelta("x"), TextDelta("y")]
+
+
+async def test_only_a_request_with_a_listener_is_streamed_on_the_wire() -> None:
+    world = World({"ollama/a": answering("x")})
+
+    await world.flow.complete(_request())
+    await world.ask()
+
+    assert [call.streamed for call in world.providers["ollama/a"].calls] == [False, True]
+
+
+async def test_a_failed_candidate_is_in_the_decision_and_the_next_one_answers() -> None:
+    world = World(
+        {"ollama/a": FakeProvider([ProviderUnavailable("down")]), "ollama/b": answering("x")}
+    )
+
+    completion = await world.flow.complete(_request())
+
+    decision = completion.decision
+    assert completion.model == "ollama/b"
+    assert decision.candidates == ("ollama/a", "ollama/b")
+    assert [(a.model, a.outcome, a.error_code) for a in decision.attempts] == [
+        ("ollama/a", AttemptOutcome.FAILED, ErrorCode.PROVIDER_UNAVAILABLE),
+        ("ollama/b", AttemptOutcome.SUCCEEDED, None),
+    ]
+
+
+async def test_after_the_first_text_nobody_else_is_asked_and_the_partial_answer_is_charged() -> (
+    None
+):
+    cut = FakeProvider([TextDelta("Once upon a time"), ProviderUnavailable("connection lost")])
+    priced = model("ollama/a", input_price=Decimal(1), output_price=Decimal(2), preference=0)
+    world = World(
+        {"ollama/a": cut, "ollama/b": answering("x")},
+        models=[priced, model("ollama/b", input_price=Decimal(9))],
+    )
+
+    with pytest.raises(StreamInterrupted) as caught:
+        await world.ask()
+
+    (settled,) = world.store.settled
+    assert caught.value.completion_id == settled.id
+    assert settled.status is CompletionStatus.FAILED
+    assert settled.text == "Once upon a time"
+    assert settled.usage.is_estimated
+    assert settled.usage.completion_tokens > 0
+    assert settled.usage.cost > 0
+    assert world.providers["ollama/b"].calls == []
+
+
+async def test_an_answer_without_an_end_is_not_a_success() -> None:
+    world = World({"ollama/a": FakeProvider([TextDelta("Half an")])})
+
+    with pytest.raises(StreamInterrupted):
+        await world.ask()
+
+
+async def test_counts_that_the_provider_leaves_out_are_estimated_and_said_to_be() -> None:
+    world = World({"ollama/a": answering("four words of text", completion_tokens=None)})
+
+    usage = (await world.flow.complete(_request())).usage
+
+    assert usage.is_estimated
+    assert usage.prompt_tokens == 7
+    assert usage.completion_tokens >= 4
+
+
+async def test_a_disconnect_is_accounted_and_closes_the_provider() -> None:
+    provider = FakeProvider([TextDelta("Once"), 60.0])
+    world = World({"ollama/a": provider})
+    events = stream(world.flow.complete, _request())
+
+    assert isinstance(await anext(events), CompletionStarted)
+    assert await anext(events) == TextDelta("Once")
+    await events.aclose()  # type: ignore[attr-defined]
+
+    (settled,) = world.store.settled
+    assert settled.status is CompletionStatus.CANCELLED
+    assert settled.finish_reason is FinishReason.CANCELLED
+    assert settled.usage.completion_tokens > 0
+    assert provider.closed == 1
+    assert world.ledger.running == 0
+
+
+async def test_cancelling_twice_while_settling_does_not_lose_the_row() -> None:
+    world = World({"ollama/a": FakeProvider([TextDelta("Once"), 60.0])})
+    world.store.settle_delay_s = 0.05
+    task = asyncio.create_task(world.ask())
+    await asyncio.sleep(0.01)
+
+    task.cancel()
+    await asyncio.sleep(0.01)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert statuses(world.store.settled) == [CompletionStatus.CANCELLED]
+
+
+async def test_a_stream_ends_with_the_settled_completion() -> None:
+    world = World({"ollama/a": answering("x")})
+
+    events = [event async for event in stream(world.flow.complete, _request())]
+
+    end = events[-1]
+    assert isinstance(end, CompletionFinished)
+    assert world.store.settled == [end.completion]
+
+
+async def test_a_refusal_ends_a_stream_as_data_and_is_counted() -> None:
+    world = World({"ollama/a": answering("x")})
+
+    (event,) = [event async for event in stream(world.flow.complete, _request(text="  "))]
+
+    assert isinstance(event, CompletionFailed)
+    assert event.code is ErrorCode.BAD_USER_INPUT
+    assert event.completion_id == world.store.settled[0].id
+    assert world.store.opened == []
+    assert world.store.settled[0].error_code is ErrorCode.BAD_USER_INPUT
+
+
+async def test_a_caller_without_the_scope_is_forbidden_and_counted() -> None:
+    world = World({"ollama/a": answering("x")})
+    stranger = Caller("acme", "eve", None, frozenset())
+
+    with pytest.raises(Forbidden, match="assistant:complete"):
+        await world.flow.complete(_request(caller=stranger))
+
+    assert [c.error_code for c in world.telemetry.settled] == [ErrorCode.FORBIDDEN]
+
+
+async def test_the_time_limit_of_the_request_bounds_all_attempts_together() -> None:
+    world = World(
+        {
+            "ollama/a": FakeProvider([60.0]),
+            "ollama/b": answering("x"),
+        }
+    )
+
+    with pytest.raises(ProviderTimeout, match="timeoutMs"):
+        await world.flow.complete(_request(parameters=GenerationParameters(timeout_ms=20)))
+
+    (settled,) = world.store.settled
+    assert [a.outcome for a in settled.decision.attempts] == [AttemptOutcome.TIMED_OUT]
+
+
+async def test_an_answer_whose_usage_cannot_be_recorded_is_not_final() -> None:
+    world = World({"ollama/a": answering("x")})
+    world.store.settle_error = StorageUnavailable("The database is down.")
+
+    with pytest.raises(StorageUnavailable) as caught:
+        await world.flow.complete(_request())
+
+    assert caught.value.completion_id is not None
+
+
+async def test_no_provider_is_called_when_the_entry_cannot_be_opened() -> None:
+    world = World({"ollama/a": answering("x")})
+    world.store.open_error = StorageUnavailable("The database is down.")
+
+    with pytest.raises(StorageUnavailable):
+        await world.flow.complete(_request())
+
+    assert world.providers["ollama/a"].calls == []
+
+
+async def test_a_defect_of_ours_is_typed_settled_and_says_nothing_of_its_cause() -> None:
+    world = World({"ollama/a": FakeProvider([ZeroDivisionError("secret detail")])})
+
+    with pytest.raises(InternalError) as caught:
+        await world.flow.complete(_request())
+
+    assert "secret" not in caught.value.message
+    assert [c.error_code for c in world.store.settled] == [ErrorCode.INTERNAL_SERVER_ERROR]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"text": None}, ("promptName",)),
+        ({"text": "a", "prompt_name": "b"}, ("text",)),
+        ({"text": ""}, ("text",)),
+        ({"text": "a\x00b"}, ("text",)),
+        ({"text": "a\ud800b"}, ("text",)),
+        ({"variables": {"x": 1}}, ("variables",)),
+        ({"metadata": {"k": ["\x00"]}}, ("metadata", "k", "0")),
+        ({"feature": "f" * 200}, ("feature",)),
+        ({"parameters": GenerationParameters(temperature=2.1)}, ("parameters", "temperature")),
+        (
+            {"parameters": GenerationParameters(temperature=float("nan"))},
+            ("parameters", "temperature"),
+        ),
+        ({"parameters": GenerationParameters(top_p=-0.1)}, ("parameters", "topP")),
+        ({"parameters": GenerationParameters(max_tokens=0)}, ("parameters", "maxTokens")),
+        ({"parameters": GenerationParameters(timeout_ms=0)}, ("parameters", "timeoutMs")),
+        ({"parameters": GenerationParameters(stop=("",))}, ("parameters", "stop")),
+    ],
+)
+async def test_bad_input_names_the_field_at_fault(
+    fields: dict[str, object], path: tuple[str, ...]
+) -> None:
+    world = World({"ollama/a": answering("x")})
+
+    with pytest.raises(BadUserInput) as caught:
+        await world.flow.complete(_request(**fields))
+
+    assert caught.value.path == path
+
+
+async def test_a_whole_answer_is_one_event_on_the_same_path() -> None:
+    world = World(
+        {"ollama/a": FakeProvider([TextDelta("All"), GenerationFinished(FinishReason.LENGTH)])}
+    )
+
+    completion = await world.flow.complete(_request())
+
+    assert (completion.text, completion.finish_reason) == ("All", FinishReason.LENGTH)
