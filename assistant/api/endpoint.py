@@ -1,0 +1,373 @@
+"""GraphQL over HTTP and WebSocket.
+
+What is refused and why: docs/decisions/0006-graphql-over-http.md.
+Source: https://graphql.github.io/graphql-over-http/draft/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.exceptions import ConnectionRejectionError, MissingQueryError
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
+
+from assistant.api.body_limit import BodyTooLarge, Disconnected, read_body
+from assistant.api.context import Context
+from assistant.api.cross_site import may_come_from_any_page
+from assistant.api.errors import describe
+from assistant.api.event_stream import FRAMINGS, EventStream, at_most
+from assistant.api.graphql_request import (
+    GraphQLRequest,
+    decode_json,
+    request_of_body,
+    request_of_url,
+)
+from assistant.api.media_type import GRAPHQL_JSON, JSON, Accepted, read_accept
+from assistant.api.websocket import TransportWSHandler, merge_headers
+from assistant.domain.caller import Caller
+from assistant.errors import AssistantError, BadUserInput, ErrorCode, Unauthenticated
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from assistant.api.federation import SubgraphSchema
+    from assistant.services import Services
+
+Authenticate: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Caller]]
+
+# How long an operation may run before somebody looks whether its client is still there.
+_ATTENTION_S: Final = 0.025
+_encode_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+# Under application/graphql-response+json a request that never ran says so in its status.
+_REQUEST_ERROR_STATUS: Final = {
+    ErrorCode.UNAUTHENTICATED.value: 401,
+    ErrorCode.INTERNAL_SERVER_ERROR.value: 500,
+}
+
+
+class _Refused(Exception):
+    """The request is answered without running anything."""
+
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = BadUserInput(message)
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class GraphQLEndpoint(GraphQL[Context, None]):
+    """The ASGI application at ``/graphql``.
+
+    ``authenticate`` gets headers by lower-cased name and raises Unauthenticated; it is asked once
+    per HTTP request or WebSocket connection. ``ide`` answers browsers that open the address.
+    ``allowed_origins`` are other sites' pages that may use the service. ``max_stream_s`` ends a
+    subscription however busy it is.
+    """
+
+    graphql_transport_ws_handler_class = TransportWSHandler
+
+    def __init__(
+        self,
+        schema: SubgraphSchema,
+        *,
+        services: Services,
+        authenticate: Authenticate,
+        ide: Callable[[], Response] | None = None,
+        allowed_origins: Sequence[str] = (),
+        max_body_bytes: int = 1_000_000,
+        max_stream_s: float = 3600.0,
+        connection_init_timeout_s: float = 10.0,
+        max_subscriptions_per_connection: int = 20,
+    ) -> None:
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            # Over HTTP this class speaks for itself; the legacy graphql-ws is left out on purpose.
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
+            connection_init_wait_timeout=timedelta(seconds=connection_init_timeout_s),
+            max_subscriptions_per_connection=max_subscriptions_per_connection,
+            allowed_origins=allowed_origins,
+        )
+        self.max_stream_s = max_stream_s
+        self._services = services
+        self._authenticate = authenticate
+        self._ide = ide
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self.run(WebSocket(scope, receive=receive, send=send))
+            return
+        request = Request(scope, receive)
+        try:
+            response = await self._respond(request)
+        except Disconnected:
+            return
+        await response(scope, receive, send)
+
+    # --- HTTP
+
+    async def _respond(self, request: Request) -> ASGIApp:
+        headers = _headers(request)
+        accepted = read_accept(headers.get("accept", ""))
+        try:
+            if request.method == "GET":
+                if self._ide and accepted.page and "query" not in request.query_params:
+                    return self._ide()
+                asked = self._read_url(request, headers)
+            elif request.method == "POST":
+                asked = await self._read_body(request, headers)
+            else:
+                raise _Refused(405, "GraphQL is spoken with GET and POST.", allow="GET, POST")
+            return await self._run(request, headers, asked, accepted)
+        except _Refused as refused:
+            return _error_response(refused.error, refused.status, accepted, refused.headers)
+        except BadUserInput as error:
+            return _error_response(error, 400, accepted)
+        except Disconnected:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge: nothing of an unknown error leaves
+            return _error_response(error, 500, accepted)
+
+    def _read_url(self, request: Request, headers: Mapping[str, str]) -> GraphQLRequest:
+        if may_come_from_any_page(headers, self.allowed_origins):
+            raise _Refused(
+                403,
+                "A browser's GET needs the header apollo-require-preflight: true, "
+                "so that no other site's page can send it. Or use POST.",
+            )
+        return request_of_url(request.query_params)
+
+    async def _read_body(self, request: Request, headers: Mapping[str, str]) -> GraphQLRequest:
+        content_type, _, parameters = headers.get("content-type", "").partition(";")
+        if content_type.strip().lower() != JSON:
+            # Other types reach us from any web page without a preflight.
+            raise _Refused(415, "Send the request with content-type: application/json.")
+        charset = parameters.partition("charset=")[2].strip(" \"'").lower()
+        if charset not in ("", "utf-8", "utf8"):
+            raise _Refused(415, "Send the request in UTF-8.")
+        try:
+            body = await read_body(request, self._max_body_bytes)
+        except BodyTooLarge as error:
+            raise _Refused(413, f"{error} Send less.", connection="close") from None
+        return request_of_body(body)
+
+    async def _run(
+        self,
+        request: Request,
+        headers: dict[str, str],
+        asked: GraphQLRequest,
+        accepted: Accepted,
+    ) -> ASGIApp:
+        context = Context(self._services, await self._identify(headers), headers)
+        if accepted.result or not accepted.stream:
+            try:
+                result = await _unless_disconnected(
+                    request.receive,
+                    self.schema.execute(
+                        asked.query,
+                        variable_values=asked.variables,
+                        context_value=context,
+                        operation_name=asked.operation_name,
+                        operation_extensions=asked.extensions,
+                        allowed_operation_types=_RUN_AT_ONCE[request.method],
+                    ),
+                )
+                return _result_response(result, accepted)
+            except InvalidOperationTypeError as error:
+                self._refuse_operation(error.operation_type, accepted)
+            except CannotGetOperationTypeError:
+                return _request_error(
+                    BadUserInput("The document has no operation of this `operationName`."), accepted
+                )
+            except MissingQueryError:
+                raise BadUserInput("Send a GraphQL document as `query`.") from None
+        results = await self.schema.stream(
+            asked.query,
+            variable_values=asked.variables,
+            context_value=context,
+            operation_name=asked.operation_name,
+            operation_extensions=asked.extensions,
+            allowed_operation_types=_STREAMED[request.method],
+        )
+        assert accepted.stream is not None
+        return EventStream(
+            at_most(results, self.max_stream_s),
+            _encode_result,
+            FRAMINGS[accepted.stream],
+        )
+
+    @staticmethod
+    def _refuse_operation(kind: OperationType, accepted: Accepted) -> None:
+        """Raises _Refused unless the operation is a subscription that can be streamed."""
+        if kind is OperationType.MUTATION:
+            raise _Refused(405, "A mutation must be sent with POST.", allow="POST")
+        if accepted.stream is None:
+            raise _Refused(
+                406,
+                "A subscription needs accept: text/event-stream, or "
+                "multipart/mixed;subscriptionSpec=1.0, or a WebSocket with graphql-transport-ws.",
+            )
+
+    async def _identify(self, headers: Mapping[str, str]) -> Caller | AssistantError:
+        try:
+            return await self._authenticate(headers)
+        except AssistantError as error:
+            return error
+
+    # --- WebSocket: Strawberry asks for these
+
+    async def get_context(
+        self,
+        request: Request | WebSocket,
+        response: Response | WebSocket,  # noqa: ARG002
+    ) -> Context:
+        return Context(
+            self._services,
+            Unauthenticated("Send connection_init first."),
+            _headers(request),
+            connection_params={},
+        )
+
+    async def on_ws_connect(self, context: Context) -> dict[str, object] | None:
+        """Authenticate the connection. Unauthenticated and Forbidden close it with 4403."""
+        context.headers = merge_headers(context.headers, context.connection_params or {})
+        try:
+            context.identity = await self._authenticate(context.headers)
+        except AssistantError as error:
+            if error.code in (ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN):
+                raise ConnectionRejectionError from None
+            raise
+        return None
+
+    def decode_json(self, data: str | bytes) -> object:
+        return decode_json(data)
+
+    def encode_json(self, data: object) -> str:
+        return _encode(data).decode()
+
+
+_RUN_AT_ONCE: Final = {
+    "GET": frozenset({OperationType.QUERY}),
+    "POST": frozenset({OperationType.QUERY, OperationType.MUTATION}),
+}
+_STREAMED: Final = {
+    "GET": frozenset({OperationType.QUERY, OperationType.SUBSCRIPTION}),
+    "POST": frozenset(OperationType),
+}
+
+
+def _headers(connection: Request | WebSocket) -> dict[str, str]:
+    """By lower-cased name; what is sent twice is joined, so that no reader picks one of two."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in connection.scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+async def _unless_disconnected(
+    receive: Receive, operation: Awaitable[ExecutionResult]
+) -> ExecutionResult:
+    """The operation's result. Raises Disconnected, having cancelled it, when its client leaves."""
+    loop = asyncio.get_running_loop()
+    watcher: asyncio.Task[None] | None = None
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        patience.reschedule(loop.time())
+
+    def start_watching() -> None:
+        nonlocal watcher
+        watcher = loop.create_task(watch())
+
+    # Most operations are done before it would pay to watch.
+    timer = loop.call_later(_ATTENTION_S, start_watching)
+    try:
+        async with asyncio.timeout(None) as patience:
+            return await operation
+    except TimeoutError:
+        if patience.expired():
+            raise Disconnected from None
+        raise
+    finally:
+        timer.cancel()
+        if watcher is not None:
+            watcher.cancel()
+
+
+def _payload(result: ExecutionResult) -> dict[str, Any]:
+    """A result as the response that GraphQL specifies: no ``data`` where nothing was run.
+
+    Source: https://spec.graphql.org/draft/#sec-Response-Format
+    """
+    payload: dict[str, Any] = {}
+    if result.errors:
+        payload["errors"] = [error.formatted for error in result.errors]
+    if not _is_request_error(result):
+        payload["data"] = result.data
+    if result.extensions:
+        payload["extensions"] = result.extensions
+    return payload
+
+
+def _is_request_error(result: ExecutionResult) -> bool:
+    # What fails while running has a path, a field's; a non-null one takes the data with it.
+    return result.data is None and all(error.path is None for error in result.errors or ())
+
+
+def _result_response(result: ExecutionResult, accepted: Accepted) -> Response:
+    status = 200
+    if accepted.result == GRAPHQL_JSON and _is_request_error(result):
+        code = (result.errors or [])[0].extensions["code"]  # type: ignore[index]
+        status = _REQUEST_ERROR_STATUS.get(code, 400)
+    return _json_response(_payload(result), status, accepted)
+
+
+def _request_error(error: AssistantError, accepted: Accepted) -> Response:
+    return _error_response(error, 400 if accepted.result == GRAPHQL_JSON else 200, accepted)
+
+
+def _error_response(
+    error: Exception, status: int, accepted: Accepted, headers: Mapping[str, str] | None = None
+) -> Response:
+    return _json_response({"errors": [describe(error)]}, status, accepted, headers)
+
+
+def _json_response(
+    payload: object, status: int, accepted: Accepted, headers: Mapping[str, str] | None = None
+) -> Response:
+    response = Response(_encode(payload), status, media_type=None)
+    response.raw_headers += [
+        (b"content-type", f"{accepted.result or JSON}; charset=utf-8".encode()),
+        # Answers are somebody's; a GET's would otherwise be fair game for any cache.
+        (b"cache-control", b"no-store"),
+        *((name.encode(), value.encode()) for name, value in (headers or {}).items()),
+    ]
+    return response
+
+
+def _encode(payload: object) -> bytes:
+    try:
+        return _encode_text(payload).encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair, which UTF-8 cannot hold and a JSON escape can.
+        return _encode_ascii(payload).encode()
+
+
+def _encode_result(result: ExecutionResult) -> bytes:
+    return _encode(_payload(result))

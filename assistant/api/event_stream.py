@@ -1,0 +1,144 @@
+"""Streams a subscription's results over HTTP, as server-sent events or as multipart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import anyio
+from graphql import GraphQLError
+from starlette.types import Receive, Scope, Send
+from strawberry.types import ExecutionResult
+
+from assistant.api.errors import extensions_of
+from assistant.api.media_type import EVENT_STREAM, MULTIPART
+from assistant.errors import StreamInterrupted
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How results become bytes. ``before`` and ``after`` surround the JSON of one result."""
+
+    content_type: str
+    opening: bytes
+    before: bytes
+    after: bytes
+    heartbeat: bytes
+    heartbeat_s: float
+    closing: bytes
+
+
+# Lines end in LF alone: Hive Gateway splits events at LF LF and would drop every other.
+# Source: https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md#distinct-connections-mode
+SERVER_SENT_EVENTS: Final = Framing(
+    content_type=EVENT_STREAM,
+    opening=b":\n\n",
+    before=b"event: next\ndata: ",
+    after=b"\n\n",
+    heartbeat=b":\n\n",
+    heartbeat_s=15,
+    closing=b"event: complete\ndata: \n\n",
+)
+# The boundary follows each part at once, or a part would wait for the next one to be complete.
+# Source: https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
+MULTIPART_SUBSCRIPTION: Final = Framing(
+    content_type=f'{MULTIPART};boundary="graphql";subscriptionSpec=1.0',
+    opening=b"--graphql",
+    before=b'\r\ncontent-type: application/json\r\n\r\n{"payload":',
+    after=b"}\r\n--graphql",
+    heartbeat=b"\r\ncontent-type: application/json\r\n\r\n{}\r\n--graphql",
+    heartbeat_s=5,
+    closing=b"--\r\n",
+)
+FRAMINGS: Final = {EVENT_STREAM: SERVER_SENT_EVENTS, MULTIPART: MULTIPART_SUBSCRIPTION}
+
+
+async def at_most(
+    results: AsyncGenerator[Result, None], max_s: float
+) -> AsyncGenerator[Result | ExecutionResult, None]:
+    """``results``, ended with an error once they have lasted ``max_s`` seconds."""
+    deadline = asyncio.get_running_loop().time() + max_s
+    async with aclosing(results):
+        while True:
+            try:
+                # Around one step only: a limit that stays open over a yield would cancel
+                # whoever happens to run then.
+                async with asyncio.timeout_at(deadline) as limit:
+                    result = await anext(results)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                yield _lasted_too_long(max_s)
+                return
+            yield result
+
+
+class EventStream:
+    """The response of a subscription; ends ``results`` when its client goes away."""
+
+    def __init__(
+        self,
+        results: AsyncIterator[Any],
+        encode: Callable[[Any], bytes],
+        framing: Framing,
+    ) -> None:
+        self._results = results
+        self._encode = encode
+        self._framing = framing
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [
+                    (b"content-type", self._framing.content_type.encode()),
+                    (b"cache-control", b"no-store, no-transform"),
+                    # nginx would hold events back to fill its buffer.
+                    (b"x-accel-buffering", b"no"),
+                ],
+            }
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cancel_on_disconnect, receive, tasks.cancel_scope)
+            tasks.start_soon(self._beat, send)
+            await self._write(send)
+            tasks.cancel_scope.cancel()
+
+    async def _write(self, send: Send) -> None:
+        framing = self._framing
+        await _send(send, framing.opening)
+        async for result in self._results:
+            await _send(send, framing.before + self._encode(result) + framing.after)
+        await _send(send, framing.closing, more=False)
+
+    async def _beat(self, send: Send) -> None:
+        while True:
+            await anyio.sleep(self._framing.heartbeat_s)
+            await _send(send, self._framing.heartbeat)
+
+    @staticmethod
+    async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+
+async def _send(send: Send, body: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+def _lasted_too_long(max_s: float) -> ExecutionResult:
+    error = StreamInterrupted(
+        f"A stream may last {max_s:g} s. Subscribe again; a completion's stream can be resumed."
+    )
+    return ExecutionResult(
+        data=None, errors=[GraphQLError(error.message, extensions=extensions_of(error))]
+    )

@@ -1,0 +1,122 @@
+"""The graphql-transport-ws protocol, stricter about messages and kinder about errors.
+
+Source: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final
+
+from graphql import GraphQLError
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
+    BaseGraphQLTransportWSHandler,
+    Operation,
+)
+
+from assistant.api.context import Context
+from assistant.api.errors import coded
+from assistant.api.event_stream import at_most
+from assistant.errors import AssistantError, ErrorCode
+
+if TYPE_CHECKING:
+    from assistant.api.endpoint import GraphQLEndpoint
+
+# Who a caller is, as a gateway says it beside its secret.
+_IDENTITY: Final = frozenset({"x-tenant-id", "x-user-id", "x-service-id", "x-scopes"})
+_SECRET: Final = "x-gateway-secret"  # noqa: S105 - a header's name
+_TRY_AGAIN_LATER: Final = 1013
+
+
+class TransportWSHandler(BaseGraphQLTransportWSHandler[Context, None]):
+    """One connection."""
+
+    view: GraphQLEndpoint
+
+    async def handle_message(self, message: Any) -> None:
+        problem = _problem(message)
+        if problem is None:
+            await super().handle_message(message)
+        else:
+            await self.handle_invalid_message(problem)
+
+    async def handle_connection_init(self, message: Any) -> None:
+        try:
+            await super().handle_connection_init(message)
+        except AssistantError:
+            # Nobody was refused: we cannot tell now.
+            await self.websocket.close(_TRY_AGAIN_LATER, "Try again later")
+
+    async def handle_subscribe(self, message: Any) -> None:
+        limit = self.max_subscriptions_per_connection
+        if (
+            self.connection_acknowledged
+            and message["id"] not in self.operations
+            and limit is not None
+            and len(self.operations) >= limit
+        ):
+            error = coded(
+                f"A connection may run {limit} operations at once: end one, or open another.",
+                ErrorCode.RATE_LIMITED.value,
+                isRetryable=True,
+            )
+            await self.send_message(
+                {"id": message["id"], "type": "error", "payload": [error.formatted]}
+            )
+            return
+        await super().handle_subscribe(message)
+
+    async def _send_result_stream(
+        self, operation: Operation[Context, None], result_source: Any
+    ) -> None:
+        async with aclosing(at_most(result_source, self.view.max_stream_s)) as results:
+            await super()._send_result_stream(operation, results)
+
+    @staticmethod
+    def _get_pre_execution_close_reason(error: GraphQLError) -> str | None:  # noqa: ARG004
+        # A document that cannot be run is its operation's error. Closing the connection for it
+        # would end every other operation too.
+        return None
+
+
+def merge_headers(handshake: Mapping[str, str], payload: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of a connection: the handshake's and those in ``connection_init``'s payload.
+
+    The payload, itself or a ``headers`` object in it, wins. Identity headers count only from
+    where the gateway's secret is, when there is one: a client must not add scopes to what a
+    gateway said in the handshake.
+    """
+    nested = payload.get("headers")
+    offered = {
+        name.lower(): value
+        for source in (payload, nested if isinstance(nested, Mapping) else {})
+        for name, value in source.items()
+        if isinstance(name, str) and isinstance(value, str)
+    }
+    given = dict(handshake)
+    if _SECRET in given:
+        offered = {name: offered[name] for name in offered.keys() - _IDENTITY - {_SECRET}}
+    elif _SECRET in offered:
+        given = {name: given[name] for name in given.keys() - _IDENTITY}
+    return given | offered
+
+
+def _problem(message: Any) -> str | None:
+    """Why ``message`` is not one of the protocol's; None where it is."""
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        return "A message must be an object with a type"
+    if message["type"] not in ("subscribe", "complete"):
+        return None
+    if not isinstance(message.get("id"), str) or not message["id"]:
+        return "id must be a text"
+    if message["type"] == "complete":
+        return None
+    payload = message.get("payload")
+    if not isinstance(payload, dict) or not isinstance(payload.get("query"), str):
+        return "payload must be an object with a query"
+    if not isinstance(payload.get("operationName"), str | None):
+        return "operationName must be a text or null"
+    if not isinstance(payload.get("variables"), dict | None):
+        return "variables must be an object or null"
+    return None
