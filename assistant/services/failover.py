@@ -21,7 +21,7 @@ from assistant.domain.completion import (
 )
 from assistant.domain.model import Model
 from assistant.domain.money import token_cost
-from assistant.domain.ports import Clock, Provider, ProviderCall, TimeLimits
+from assistant.domain.ports import Clock, ProviderCall, ProviderConnector, TimeLimits
 from assistant.domain.tokens import estimate_tokens
 from assistant.errors import (
     AssistantError,
@@ -32,6 +32,7 @@ from assistant.errors import (
     UpstreamError,
 )
 from assistant.services.ledger import LedgerEntry
+from assistant.services.routing import Candidate
 
 Emit: TypeAlias = Callable[[ProgressEvent], Awaitable[None]]
 
@@ -41,11 +42,11 @@ class Failover:
 
     def __init__(
         self,
-        provider_of: Callable[[Model], Provider],
+        connect: ProviderConnector,
         clock: Clock,
         time_limits: TimeLimits,
     ) -> None:
-        self._provider_of = provider_of
+        self._connect = connect
         self._clock = clock
         self._time_limits = time_limits
 
@@ -65,8 +66,8 @@ class Failover:
             total_s = min(total_s, parameters.timeout_ms / 1000)
         deadline = asyncio.get_running_loop().time() + total_s
         failure: AssistantError | None = None
-        for model in entry.route.candidates:
-            entry.model = model
+        for candidate in entry.route.candidates:
+            model = entry.model = candidate.model
             call = ProviderCall(
                 model=model.name,
                 messages=entry.prompt.messages,
@@ -79,7 +80,7 @@ class Failover:
                 time_limits=replace(self._time_limits, total_s=total_s),
             )
             try:
-                await self._attempt(entry, model, call, emit, deadline)
+                await self._attempt(entry, candidate, call, emit, deadline)
             except (UpstreamError, ContextLengthExceeded) as error:
                 failure = error
                 if entry.text or asyncio.get_running_loop().time() >= deadline:
@@ -92,17 +93,24 @@ class Failover:
         raise failure
 
     async def _attempt(
-        self, entry: LedgerEntry, model: Model, call: ProviderCall, emit: Emit, deadline: float
+        self,
+        entry: LedgerEntry,
+        candidate: Candidate,
+        call: ProviderCall,
+        emit: Emit,
+        deadline: float,
     ) -> None:
         """One call of one provider, recorded in ``entry`` however it ends."""
+        model = candidate.model
         started = self._clock.monotonic()
         finished: GenerationFinished | None = None
         has_begun = False
-        outcome, code = AttemptOutcome.CANCELLED, ErrorCode.CANCELLED
+        outcome = AttemptOutcome.CANCELLED
+        code: ErrorCode | None = ErrorCode.CANCELLED
         try:
             async with (
                 asyncio.timeout_at(deadline),
-                aclosing(self._provider_of(model).generate(call)) as events,  # type: ignore[type-var]
+                aclosing(self._connect(candidate.provider).generate(call)) as events,  # type: ignore[type-var]
             ):
                 async for event in events:
                     if not has_begun:

@@ -49,7 +49,7 @@ class LedgerEntry:
 
     async def open(self, prompt: RenderedPrompt, route: Route) -> None:
         """Make the entry durable; from here on a provider may be called. Raises StorageUnavailable."""
-        self.prompt, self.route, self.model = prompt, route, route.candidates[0]
+        self.prompt, self.route, self.model = prompt, route, route.candidates[0].model
         await self._store.open(self._record(CompletionStatus.RUNNING, None))
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from assistant.domain.completion import CompletionRequest
-from assistant.domain.model import Model, ModelCapability
+from assistant.domain.model import Model, ModelCapability, ProviderConfig
 from assistant.domain.ports import ModelCatalog
 from assistant.domain.prompt import RenderedPrompt
 from assistant.errors import (
@@ -20,14 +20,22 @@ from assistant.errors import (
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """The models that may serve a request, best first; never empty."""
+class Candidate:
+    """A model that may serve a request, and who runs it."""
 
-    candidates: tuple[Model, ...]
+    model: Model
+    provider: ProviderConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The candidates for a request, best first; never empty."""
+
+    candidates: tuple[Candidate, ...]
 
     @property
     def ids(self) -> tuple[str, ...]:
-        return tuple(model.id for model in self.candidates)
+        return tuple(candidate.model.id for candidate in self.candidates)
 
 
 class Obstacle(StrEnum):
@@ -50,7 +58,11 @@ def route(request: CompletionRequest, prompt: RenderedPrompt, catalog: ModelCata
     name = request.model or (prompt.version.model if prompt.version else None)
     considered = _named(name, catalog) if name else sorted(catalog.models.values(), key=_default)
     obstacles = {model.id: _obstacle(model, prompt) for model in considered}
-    candidates = tuple(model for model in considered if obstacles[model.id] is None)
+    candidates = tuple(
+        Candidate(model, catalog.providers[model.provider])
+        for model in considered
+        if obstacles[model.id] is None
+    )
     if not candidates:
         raise _refusal(name, prompt, considered, obstacles)
     return Route(candidates)

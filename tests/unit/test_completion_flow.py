@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -20,10 +21,11 @@ from assistant.domain.completion import (
     GenerationFinished,
     GenerationParameters,
     ProgressEvent,
+    ProviderEvent,
     TextDelta,
 )
-from assistant.domain.model import Model
-from assistant.domain.ports import TimeLimits
+from assistant.domain.model import DiscoveredModel, Model
+from assistant.domain.ports import ProviderCall, TimeLimits
 from assistant.errors import (
     BadUserInput,
     ErrorCode,
@@ -71,11 +73,7 @@ class World:
         models = Models(
             FakeModelStore(catalog(*rows)),
             lambda config: FakeProvider(
-                models=[
-                    _discovered(row)
-                    for row in rows
-                    if row.provider == config.name and row.is_available
-                ]
+                models=[DiscoveredModel(row.name) for row in rows if row.provider == config.name]
             ),
             poll_interval_s=30,
         )
@@ -85,7 +83,7 @@ class World:
             prompts=Prompts(store=None),  # type: ignore[arg-type] - no request here names a prompt
             models=models,
             failover=Failover(
-                lambda row: self.providers[row.id], FakeClock(), TimeLimits(total_s=30)
+                lambda _config: _ByModel(self.providers), FakeClock(), TimeLimits(total_s=30)
             ),
             store=FakeCompletionStore(),
         )
@@ -101,10 +99,17 @@ class World:
         return emitted
 
 
-def _discovered(row: Model) -> object:
-    from assistant.domain.model import DiscoveredModel
+@dataclass
+class _ByModel:
+    """One provider that plays another script for each of its models."""
 
-    return DiscoveredModel(row.name)
+    scripts: dict[str, FakeProvider]
+
+    def generate(self, call: ProviderCall) -> AsyncIterator[ProviderEvent]:
+        return self.scripts[f"ollama/{call.model}"].generate(call)
+
+    async def list_models(self) -> Sequence[DiscoveredModel]:
+        return ()
 
 
 def _request(**fields: object) -> CompletionRequest:

@@ -1,0 +1,35 @@
+"""One service process for the tests of this folder that only need the main job."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.providers.fake_ollama import FakeOllama
+from tests.running_service import RunningService, running_service
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningService]:
+    """A service in dev mode on a machine without any model."""
+    async with running_service(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def ollama() -> AsyncIterator[FakeOllama]:
+    """A provider that misbehaves on request; give each test a model or a reply of its own."""
+    async with FakeOllama() as fake:
+        yield fake
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def generating(
+    tmp_path_factory: pytest.TempPathFactory, ollama: FakeOllama
+) -> AsyncIterator[RunningService]:
+    """A service in dev mode beside an Ollama."""
+    folder = tmp_path_factory.mktemp("generating")
+    async with running_service(folder, ollama_url=ollama.url) as running:
+        yield running
