@@ -1,0 +1,219 @@
+"""Counts what happened, for Prometheus. Never a tenant, a user or a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+
+from assistant import __version__
+from assistant.domain.completion import Attempt, Completion
+
+_log = structlog.get_logger(__name__)
+
+# Each series would otherwise be exported a second time, with the moment it began.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+OTHER = "other"
+"""What a label says once it has taken as many distinct values as it may."""
+
+_MAX_LABEL_VALUES = 200
+_MAX_SERIES = 2_000
+
+# The service's own time is a few milliseconds; a whole answer may take minutes.
+_OVERHEAD_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_DURATION_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+# As the GenAI conventions recommend. Source:
+# https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
+_GEN_AI_DURATION_S = tuple(0.01 * 2**power for power in range(14))
+_GEN_AI_TOKENS = tuple(4**power for power in range(14))
+
+
+class _Label:
+    """The values of one label: the 201st distinct one and all after it are ``other``."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def fold(self, value: str) -> str:
+        if value in self._known:
+            return value
+        if len(self._known) >= _MAX_LABEL_VALUES:
+            return OTHER
+        self._known.add(value)
+        return value
+
+
+class _Series:
+    """The series of one metric by their label values.
+
+    Bounded labels still multiply, so the series are bounded too, all labels being ``other``
+    for those that come too late.
+    """
+
+    def __init__(self, metric: Counter | Histogram) -> None:
+        self._metric = metric
+        self._children: dict[tuple[str, ...], Any] = {}
+
+    def at(self, *values: str) -> Any:
+        child = self._children.get(values)
+        if child is None:
+            if len(self._children) >= _MAX_SERIES:
+                values = (OTHER,) * len(values)
+            child = self._children[values] = self._metric.labels(*values)
+        return child
+
+
+class PrometheusTelemetry:
+    """The Telemetry port, with a registry of its own: one per process, as many as tests want."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._models, self._prompts, self._features = _Label(), _Label(), _Label()
+
+        def counter(name: str, description: str, *labels: str) -> _Series:
+            return _Series(Counter(name, description, labels, registry=self._registry))
+
+        def histogram(
+            name: str, description: str, buckets: tuple[float, ...], *labels: str
+        ) -> _Series:
+            return _Series(
+                Histogram(name, description, labels, buckets=buckets, registry=self._registry)
+            )
+
+        self._requests = counter(
+            "assistant_requests_total",
+            "Completions settled, refused ones included. outcome: SUCCEEDED or the error's code.",
+            *("outcome", "model", "prompt", "cache"),
+        )
+        self._feature_requests = counter(
+            "assistant_feature_requests_total",
+            "Completions settled, by what callers say they are for.",
+            *("outcome", "feature"),
+        )
+        self._refusals = counter(
+            "assistant_refusals_total",
+            "Callers turned away because they could not be identified.",
+            "code",
+        )
+        self._tokens = counter(
+            "assistant_tokens_total",
+            "Tokens that providers processed. kind: prompt, completion; cached is part of prompt.",
+            *("model", "kind"),
+        )
+        self._cost = counter(
+            "assistant_cost_total",
+            "Cost in USD. A float, so approximate; the usage in the database is exact.",
+            "model",
+        )
+        self._saved_cost = counter(
+            "assistant_saved_cost_total",
+            "Cost in USD that answers from the cache did not cause. A float, so approximate.",
+            "model",
+        )
+        self._overhead = histogram(
+            "assistant_overhead_seconds",
+            "The service's own time in a completion: all but what providers were at work.",
+            _OVERHEAD_S,
+            "outcome",
+        )
+        self._duration = histogram(
+            "assistant_request_duration_seconds",
+            "A completion, from the request to the answer.",
+            _DURATION_S,
+            "outcome",
+        )
+        self._attempt_duration = histogram(
+            "gen_ai_client_operation_duration_seconds",
+            "One call of one provider. error_type is empty where it succeeded.",
+            _GEN_AI_DURATION_S,
+            *("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"),
+            "error_type",
+        )
+        self._attempt_tokens = histogram(
+            "gen_ai_client_token_usage",
+            "Tokens of one call of one provider.",
+            _GEN_AI_TOKENS,
+            *("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"),
+            "gen_ai_token_type",
+        )
+        Gauge(
+            "assistant_build_info", "The running version.", ["version"], registry=self._registry
+        ).labels(__version__).set(1)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def watch(self, name: str, description: str, read: Callable[[], float]) -> None:
+        """Export as the gauge ``name`` what ``read`` returns at each scrape; NaN where it fails."""
+
+        def read_or_nan() -> float:
+            try:
+                return float(read())
+            except Exception:  # noqa: BLE001 - one broken gauge must not hide the other metrics
+                return math.nan
+
+        Gauge(name, description, registry=self._registry).set_function(read_or_nan)
+
+    def completion_settled(self, completion: Completion, prompt_name: str | None = None) -> None:
+        """Count a completion and its attempts. ``prompt_name``: the catalog's, where it was found."""
+        try:
+            self._count(completion, prompt_name)
+        except Exception:  # noqa: BLE001 - a request does not fail because it was not counted
+            _log.warning("completion_not_counted", exc_info=True)
+
+    def request_refused(self, code: str) -> None:
+        """Count a caller who was turned away before there was a completion."""
+        self._refusals.at(code).inc()
+
+    def metrics_response(self, accept: str = "") -> tuple[bytes, str]:
+        """Every metric, and its content type: Prometheus text, or OpenMetrics if asked for."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def _count(self, completion: Completion, prompt_name: str | None) -> None:
+        outcome = (completion.error_code or completion.status).value
+        model = self._models.fold(completion.model)
+        prompt = self._prompts.fold(prompt_name or "")
+        self._requests.at(outcome, model, prompt, completion.cache.value).inc()
+        if completion.feature:
+            self._feature_requests.at(outcome, self._features.fold(completion.feature)).inc()
+        decision = completion.decision
+        self._overhead.at(outcome).observe(decision.overhead_ms / 1_000)
+        self._duration.at(outcome).observe(completion.latency_ms / 1_000)
+        if decision.saved_cost:
+            self._saved_cost.at(model).inc(float(decision.saved_cost))
+        for attempt in decision.attempts:
+            self._count_attempt(attempt)
+
+    def _count_attempt(self, attempt: Attempt) -> None:
+        model = self._models.fold(attempt.model)
+        name = model.removeprefix(f"{attempt.provider}/")
+        call = ("chat", attempt.provider, name)
+        error = attempt.error_code.value if attempt.error_code else ""
+        self._attempt_duration.at(*call, error).observe(attempt.latency_ms / 1_000)
+        usage = attempt.usage
+        for kind, token_type, tokens in (
+            ("prompt", "input", usage.prompt_tokens),
+            ("completion", "output", usage.completion_tokens),
+        ):
+            if tokens:
+                self._tokens.at(model, kind).inc(tokens)
+                self._attempt_tokens.at(*call, token_type).observe(tokens)
+        if usage.cached_tokens:
+            self._tokens.at(model, "cached").inc(usage.cached_tokens)
+        if usage.cost:
+            self._cost.at(model).inc(float(usage.cost))
