@@ -11,7 +11,7 @@ import structlog
 
 from assistant.domain.caller import PLATFORM_TENANT
 from assistant.domain.model import DiscoveredModel, Model, ModelCapability, ProviderConfig
-from assistant.domain.ports import ModelCatalog, ModelStore, Provider, ProviderConnector
+from assistant.domain.ports import ModelCatalog, ModelStore, ProviderConnector
 from assistant.errors import AssistantError
 from assistant.services.bounded_cache import BoundedCache
 
@@ -50,9 +50,11 @@ class Models:
         self._rows: BoundedCache[str, ModelCatalog] = BoundedCache(1_000)
         self._joined: BoundedCache[str, ModelCatalog] = BoundedCache(1_000)
         self._states: dict[ProviderConfig, ProviderState] = {}
+        self._changes = 0
 
     def forget(self, tenant_id: str) -> None:
         """Read the tenant's rows anew from now on; "" or the platform's means every tenant's."""
+        self._changes += 1
         every = tenant_id in ("", PLATFORM_TENANT)
         for cache in (self._rows, self._joined):
             cache.discard(lambda key: every or key == tenant_id)
@@ -61,29 +63,27 @@ class Models:
         """What the tenant can see, availability included. Raises StorageUnavailable."""
         joined = self._joined.get(tenant_id)
         if joined is None:
-            rows = self._rows.get(tenant_id)
-            if rows is None:
-                rows = await self._store.load(tenant_id)
-                self._rows.put(tenant_id, rows)
-                await self._ask([c for c in rows.providers.values() if c not in self._states])
+            changes = self._changes
+            rows = self._rows.get(tenant_id) or await self._store.load(tenant_id)
+            await self._ask([c for c in rows.providers.values() if c not in self._states])
             joined = _join(rows, self._states)
-            self._joined.put(tenant_id, joined)
+            # What changed while it was being read may not be in it: then the next caller reads again.
+            if changes == self._changes:
+                self._rows.put(tenant_id, rows)
+                self._joined.put(tenant_id, joined)
         return joined
 
     def state(self, config: ProviderConfig) -> ProviderState:
         """What the provider said when it was last asked."""
         return self._states.get(config, _NOT_ASKED)
 
-    def provider(self, config: ProviderConfig) -> Provider:
-        """The provider itself, to call."""
-        return self._connect(config)
-
     async def watch(self) -> None:
         """Keep asking the providers what they have, until cancelled."""
+        step_s = min(_RETRY_INTERVAL_S, self._poll_interval_s)
         elapsed_s = 0.0
         while True:
-            await asyncio.sleep(min(_RETRY_INTERVAL_S, self._poll_interval_s))
-            elapsed_s += _RETRY_INTERVAL_S
+            await asyncio.sleep(step_s)
+            elapsed_s += step_s
             is_due = elapsed_s >= self._poll_interval_s
             if is_due:
                 elapsed_s = 0.0

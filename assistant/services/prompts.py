@@ -26,9 +26,11 @@ class Prompts:
         self._versions: BoundedCache[tuple[str, str, int | None], tuple[Prompt, PromptVersion]] = (
             BoundedCache(10_000)
         )
+        self._changes = 0
 
     def forget(self, tenant_id: str) -> None:
         """Read the tenant's prompts anew from now on; "" or the platform's means every tenant's."""
+        self._changes += 1
         every = tenant_id in ("", PLATFORM_TENANT)
         self._versions.discard(lambda key: every or key[0] == tenant_id)
 
@@ -39,6 +41,7 @@ class Prompts:
         key = (tenant_id, name, number)
         found = self._versions.get(key)
         if found is None:
+            changes = self._changes
             if number is None:
                 found = await self._store.find_published(tenant_id, name)
             else:
@@ -49,7 +52,9 @@ class Prompts:
                     f"There is no prompt named '{name[:64]}', or it has {what}, or it is archived. "
                     "The query `prompts { nodes { name } }` lists what there is."
                 )
-            self._versions.put(key, found)
+            # What changed while it was being read may not be in it: then the next caller reads again.
+            if changes == self._changes:
+                self._versions.put(key, found)
         return found
 
     async def render(self, request: CompletionRequest) -> RenderedPrompt:
