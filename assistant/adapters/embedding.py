@@ -18,7 +18,7 @@ from assistant.adapters.embedding_model import (
 from assistant.domain.ports import Vector
 from assistant.errors import ProviderUnavailable
 
-RUN_PIECES = 512  # padding included: two of the longest texts, or 32 of 16 pieces
+RUN_PIECES = 256  # padding included; more would make texts wait longer and run no faster
 _WINDOW = 256  # how many waiting texts are looked at to fill a run
 
 _CLOSED = "the embedder is shutting down"
@@ -67,6 +67,7 @@ class MiniLmEmbedder:
     async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
         """One L2-normalised vector per text, in order; texts are cut at 256 word pieces.
 
+        A text's vector is the same, but for float noise, whoever shares its run.
         Raises: ProviderUnavailable where the model's files are missing or damaged, saying
         how to get them.
         """
@@ -108,17 +109,17 @@ class MiniLmEmbedder:
         return self._require_word_pieces().covers(text)
 
     async def close(self) -> None:
-        """Refuse whoever waits, let the running call end, stop the worker."""
+        """Let the running call end, refuse whoever waits behind it, stop the worker."""
         self._is_closed = True
-        for one in self._waiting:
-            _fail(one, _CLOSED)
         if self._draining is not None:
             await asyncio.wait([self._draining])
+        for one in self._waiting:
+            _fail(one, _CLOSED)
         self._worker.shutdown(wait=False)
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting:
+        while self._waiting and not self._is_closed:
             window = self._waiting[:_WINDOW]
             try:
                 for one, vector in await loop.run_in_executor(self._worker, self._run, window):
@@ -136,8 +137,10 @@ class MiniLmEmbedder:
         model = self._require_model()
         for one in window:
             one.pieces = one.pieces or model.word_pieces.split_head(one.text)
-        batch = _fill(window, self._run_pieces)
-        return list(zip(batch, model.vectors([one.pieces for one in batch]).tolist(), strict=True))
+        chosen = fill_run([len(one.pieces) for one in window], self._run_pieces)
+        batch = [window[index] for index in chosen]
+        vectors = model.vectors([one.pieces for one in batch])
+        return list(zip(batch, vectors.tolist(), strict=True))
 
     def _require_model(self) -> MiniLm:
         if self._model is None:
@@ -153,22 +156,26 @@ class MiniLmEmbedder:
         return self._model
 
     def _require_word_pieces(self) -> WordPieces:
+        """Not the whole model: counting works, and at once, while the graph is missing."""
         if self._word_pieces is None:
             self._word_pieces = WordPieces(self._folder)
         return self._word_pieces
 
 
-def _fill(window: Sequence[_Waiting], run_pieces: int) -> list[_Waiting]:
-    """The oldest, so that nobody starves, and whoever is nearest to it in length."""
-    length = len(window[0].pieces)
+def fill_run(lengths: Sequence[int], run_pieces: int) -> list[int]:
+    """Which texts run next, as indices into ``lengths``: how many pieces each has, oldest first.
+
+    The oldest always, so that nobody starves; then the nearest to it in length while rows
+    times the longest row stay within ``run_pieces``.
+    """
     longest = 0
-    batch: list[_Waiting] = []
-    for one in sorted(window, key=lambda other: abs(len(other.pieces) - length)):
-        longest = max(longest, len(one.pieces))
-        if batch and longest * (len(batch) + 1) > run_pieces:
+    chosen: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda other: abs(lengths[other] - lengths[0])):
+        longest = max(longest, lengths[index])
+        if chosen and longest * (len(chosen) + 1) > run_pieces:
             break
-        batch.append(one)
-    return batch
+        chosen.append(index)
+    return chosen
 
 
 def _fail(one: _Waiting, message: str, cause: Exception | None = None) -> None:

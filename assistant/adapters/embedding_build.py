@@ -16,6 +16,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import struct
 import sys
 import tempfile
@@ -53,14 +54,12 @@ def read_safetensors(path: Path) -> Weights:
     try:
         content = path.read_bytes()
         (header_bytes,) = struct.unpack_from("<Q", content)
-        header = json.loads(content[8 : 8 + header_bytes])
         start = 8 + header_bytes
         return {
             name: np.frombuffer(
-                content[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]],
-                dtype="<f4",
+                content, "<f4", math.prod(entry["shape"]), start + entry["data_offsets"][0]
             ).reshape(entry["shape"])
-            for name, entry in header.items()
+            for name, entry in json.loads(content[8:start]).items()
             if entry.get("dtype") == "F32"
         }
     except OSError as error:
@@ -239,6 +238,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     arguments = parser.parse_args()
+    # Make passes on what stopped it; leaving by an exception removes the scratch folder.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         build(arguments.weights, arguments.out)
     except BuildError as error:
