@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,12 @@ LONG_TEXT = "The committee met on Tuesday and agreed on nothing at all. " * 40
 @pytest.fixture(scope="session")
 def installed() -> Path:
     return installed_embedding()
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    shutil.rmtree(tmp_path)  # pytest keeps three sessions' folders, and these are large
 
 
 @pytest.fixture
