@@ -1,0 +1,146 @@
+"""A completion as the ledger's functions take it and as the tables give it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from assistant.domain.caller import Caller
+from assistant.domain.completion import (
+    Attempt,
+    AttemptOutcome,
+    CacheOutcome,
+    Completion,
+    CompletionStatus,
+    Decision,
+    FinishReason,
+    TokenUsage,
+)
+from assistant.domain.identifier import time_of
+from assistant.errors import ErrorCode
+
+
+def completion_row(completion: Completion) -> dict[str, Any]:
+    """The row as JSON; decimals as text, so that nothing is rounded.
+
+    ``created_at`` is the time in the id, so that the id alone finds the partition.
+    """
+    usage, decision = completion.usage, completion.decision
+    return {
+        "tenant_id": completion.caller.tenant_id,
+        "id": str(completion.id),
+        "created_at": time_of(completion.id).isoformat(),
+        "status": completion.status,
+        "user_id": completion.caller.user_id,
+        "service_id": completion.caller.service_id,
+        "feature": completion.feature,
+        "prompt_version_id": (
+            None if completion.prompt_version_id is None else str(completion.prompt_version_id)
+        ),
+        "model": completion.model,
+        "provider": completion.model.partition("/")[0],
+        "text": storable(completion.text),
+        "finish_reason": completion.finish_reason,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "is_estimated": usage.is_estimated,
+        "cost": str(usage.cost),
+        "saved_cost": str(decision.saved_cost),
+        "cache": completion.cache,
+        "decision": {
+            "rule_name": decision.rule_name,
+            "candidates": decision.candidates,
+            "attempts": [_attempt_row(attempt) for attempt in decision.attempts],
+            "similarity": decision.similarity,
+            "overhead_ms": decision.overhead_ms,
+            "saved_cost": str(decision.saved_cost),
+        },
+        "latency_ms": completion.latency_ms,
+        "error_code": completion.error_code,
+    }
+
+
+def storable(text: str) -> str:
+    """``text`` with what PostgreSQL cannot hold (NUL, lone surrogates) replaced by U+FFFD.
+
+    A model may answer anything, and its usage must be recorded whatever it answered.
+    """
+    if "\x00" in text:
+        text = text.replace("\x00", "\ufffd")
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+    return text
+
+
+def _attempt_row(attempt: Attempt) -> dict[str, Any]:
+    usage = attempt.usage
+    return {
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "outcome": attempt.outcome,
+        "latency_ms": attempt.latency_ms,
+        "error_code": attempt.error_code,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "is_estimated": usage.is_estimated,
+        "cost": str(usage.cost),
+    }
+
+
+def completion_of(row: Mapping[str, Any]) -> Completion:
+    """The completion in a row of ``completions``; its caller's scopes are not kept."""
+    return Completion(
+        id=row["id"],
+        caller=Caller(row["tenant_id"], row["user_id"], row["service_id"], frozenset()),
+        status=CompletionStatus(row["status"]),
+        created_at=row["created_at"],
+        model=row["model"],
+        text=row["text"],
+        finish_reason=FinishReason(row["finish_reason"]) if row["finish_reason"] else None,
+        prompt_version_id=row["prompt_version_id"],
+        usage=_usage_of(row),
+        cache=CacheOutcome(row["cache"]),
+        decision=_decision_of(row["decision"]),
+        latency_ms=row["latency_ms"],
+        error_code=ErrorCode(row["error_code"]) if row["error_code"] else None,
+        feature=row["feature"],
+    )
+
+
+def _decision_of(row: Mapping[str, Any]) -> Decision:
+    return Decision(
+        rule_name=row["rule_name"],
+        candidates=tuple(row["candidates"]),
+        attempts=tuple(_attempt_of(attempt) for attempt in row["attempts"]),
+        similarity=row["similarity"],
+        overhead_ms=row["overhead_ms"],
+        saved_cost=Decimal(row["saved_cost"]),
+    )
+
+
+def _attempt_of(row: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        provider=row["provider"],
+        model=row["model"],
+        outcome=AttemptOutcome(row["outcome"]),
+        latency_ms=row["latency_ms"],
+        error_code=ErrorCode(row["error_code"]) if row["error_code"] else None,
+        usage=_usage_of(row),
+    )
+
+
+def _usage_of(row: Mapping[str, Any]) -> TokenUsage:
+    return TokenUsage(
+        prompt_tokens=row["prompt_tokens"],
+        completion_tokens=row["completion_tokens"],
+        cached_tokens=row["cached_tokens"],
+        is_estimated=row["is_estimated"],
+        cost=Decimal(row["cost"]),
+    )

@@ -1,0 +1,110 @@
+"""A prompt and a version as rows and as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row
+
+from assistant.domain.completion import GenerationParameters
+from assistant.domain.model import TaskType
+from assistant.domain.prompt import Prompt, PromptVariable, PromptVersion, PromptVersionStatus
+from assistant.domain.values import JsonValue
+
+PROMPT_COLUMNS = """
+    p.tenant_id, p.id AS prompt_id, p.name AS prompt_name, p.description, p.category, p.tags,
+    p.published_version_id, p.is_archived, p.created_by AS prompt_created_by,
+    p.created_at AS prompt_created_at, p.updated_at
+"""
+VERSION_COLUMNS = """
+    v.id AS version_id, v.prompt_id AS version_prompt_id, v.version AS version_number, v.status,
+    v.template, v.system_template, v.variables, v.task, v.model, v.parameters,
+    v.response_schema, v.change_note, v.created_by AS version_created_by,
+    v.created_at AS version_created_at, v.published_at
+"""
+"""Aliased apart from the prompt's, so that one statement can return both."""
+
+
+def prompt_of(row: Row[Any]) -> Prompt:
+    """The prompt in a row with PROMPT_COLUMNS."""
+    return Prompt(
+        id=row.prompt_id,
+        tenant_id=row.tenant_id,
+        name=row.prompt_name,
+        description=row.description,
+        category=row.category,
+        tags=tuple(row.tags),
+        published_version_id=row.published_version_id,
+        is_archived=row.is_archived,
+        created_by=row.prompt_created_by,
+        created_at=row.prompt_created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def version_of(row: Row[Any]) -> PromptVersion:
+    """The version in a row with VERSION_COLUMNS."""
+    return PromptVersion(
+        id=row.version_id,
+        prompt_id=row.version_prompt_id,
+        version=row.version_number,
+        status=PromptVersionStatus(row.status),
+        template=row.template,
+        system_template=row.system_template,
+        variables=tuple(
+            PromptVariable(
+                name=variable["name"],
+                description=variable["description"],
+                is_required=variable["is_required"],
+                default_value=variable["default_value"],
+            )
+            for variable in row.variables
+        ),
+        task=TaskType(row.task),
+        model=row.model,
+        parameters=_parameters_of(row.parameters),
+        response_schema=row.response_schema,
+        change_note=row.change_note,
+        created_by=row.version_created_by,
+        created_at=row.version_created_at,
+        published_at=row.published_at,
+    )
+
+
+def variables_json(variables: tuple[PromptVariable, ...]) -> list[dict[str, JsonValue]]:
+    """The variables as the column keeps them."""
+    return [
+        {
+            "name": variable.name,
+            "description": variable.description,
+            "is_required": variable.is_required,
+            "default_value": variable.default_value,
+        }
+        for variable in variables
+    ]
+
+
+def parameters_json(parameters: GenerationParameters) -> dict[str, JsonValue]:
+    """The parameters as the column keeps them; what says nothing is left out."""
+    values: dict[str, JsonValue] = {
+        "temperature": parameters.temperature,
+        "top_p": parameters.top_p,
+        "max_tokens": parameters.max_tokens,
+        "stop": parameters.stop,
+        "seed": parameters.seed,
+        "timeout_ms": parameters.timeout_ms,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _parameters_of(row: Mapping[str, Any]) -> GenerationParameters:
+    stop = row.get("stop")
+    return GenerationParameters(
+        temperature=row.get("temperature"),
+        top_p=row.get("top_p"),
+        max_tokens=row.get("max_tokens"),
+        stop=None if stop is None else tuple(stop),
+        seed=row.get("seed"),
+        timeout_ms=row.get("timeout_ms"),
+    )
