@@ -69,8 +69,10 @@ class Fault(StrEnum):
     MALFORMED = "malformed"  # then a line that is not JSON
     NOT_AN_OBJECT = "not-an-object"  # then a line that is JSON, but a list
     WRONG_TYPES = "wrong-types"  # then an object whose fields have other types
-    INVALID_UTF8 = "invalid-utf8"
+    TOO_DEEP = "too-deep"  # then a line of 100,000 brackets
+    INVALID_UTF8 = "invalid-utf8"  # then a line that is not UTF-8
     HUGE = "huge"  # then one line of 20 MB
+    BAD_FRAMING = "bad-framing"  # then a chunk whose size is not a number
     HTML = "html"  # a proxy's page, under Reply.status
     REDIRECT = "redirect"  # 307 to the same place
 
@@ -80,6 +82,7 @@ _THEN = {
     Fault.MALFORMED: b'{"model":"llama3.2:3b","message":{"content":"x"\n',
     Fault.NOT_AN_OBJECT: b'["done",true]\n',
     Fault.WRONG_TYPES: b'{"message":{"role":"assistant","content":7},"done":"yes"}\n',
+    Fault.TOO_DEEP: b"[" * 100_000 + b"]" * 100_000 + b"\n",
     Fault.INVALID_UTF8: b'{"message":{"role":"assistant","content":"\xff\xfe"},"done":false}\n',
     Fault.HUGE: b'{"message":{"role":"assistant","content":"' + b"x" * HUGE_BYTES + b'"}}\n',
 }
@@ -105,6 +108,8 @@ class Reply:
     fault: Fault | None = None
     fault_after: int = 0
     split_bytes: int | None = None  # cut the body into pieces of so many bytes
+    split_delay_s: float = 0.0
+    escaped: bool = False  # write what is not ASCII as JSON escapes
 
     @property
     def is_immediate(self) -> bool:
@@ -170,8 +175,8 @@ def words(count: int) -> tuple[str, ...]:
 # ------------------------------------------------------------------- the wire
 
 
-def _dump(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+def _dump(value: object, *, escaped: bool = False) -> bytes:
+    return json.dumps(value, ensure_ascii=escaped, separators=(",", ":")).encode()
 
 
 def _message(content: str, thinking: str | None = None) -> dict[str, object]:
@@ -207,7 +212,8 @@ def stream_lines(reply: Reply, model: str) -> tuple[bytes, ...]:
         {"model": model, "created_at": CREATED_AT, "message": message, "done": False}
         for message in messages
     ]
-    return tuple(_dump(line) + b"\n" for line in (*lines, _final(reply, model, _message(""))))
+    lines.append(_final(reply, model, _message("")))
+    return tuple(_dump(line, escaped=reply.escaped) + b"\n" for line in lines)
 
 
 @lru_cache(maxsize=256)
@@ -218,7 +224,7 @@ def whole_body(reply: Reply, model: str) -> bytes:
         message["tool_calls"] = [
             {"function": {"name": name, "arguments": {}}} for name in reply.tool_calls
         ]
-    return _dump(_final(reply, model, message))
+    return _dump(_final(reply, model, message), escaped=reply.escaped)
 
 
 def _head(status: int, content_type: str, length: int | None, *extra: str) -> bytes:
@@ -298,7 +304,9 @@ class _Connection(asyncio.Protocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
-            self.transport.abort()
+            text = b"400 Bad Request"
+            self.transport.write(_head(400, "text/plain", len(text), "Connection: close") + text)
+            self.transport.close()
 
     # -- called by the parser
 
@@ -390,7 +398,7 @@ class _Connection(asyncio.Protocol):
         for index, line in enumerate(good):
             if index:
                 await asyncio.sleep(reply.token_delay_s)
-            await self._send(line, reply.split_bytes)
+            await self._send(line, reply)
             if self.request is not None:
                 self.request.tokens_sent = index + 1
         await self._break(reply, chunked=True)
@@ -402,6 +410,9 @@ class _Connection(asyncio.Protocol):
             body = body.rstrip(b"\n")
         elif reply.fault is Fault.ERROR_LINE:
             body = _dump({"error": reply.error})
+        if reply.fault is Fault.BAD_FRAMING:
+            self.transport.write(_head(200, "application/json; charset=utf-8", None))
+            return await self._break(reply, chunked=True)
         self.transport.write(_head(200, "application/json; charset=utf-8", len(body)))
         if reply.fault is Fault.HEADERS_ONLY:
             return None
@@ -411,14 +422,15 @@ class _Connection(asyncio.Protocol):
         size = reply.split_bytes or len(body)
         for start in range(0, len(body), size):
             self.transport.write(body[start : start + size])
-            await asyncio.sleep(0)
+            await asyncio.sleep(reply.split_delay_s)
         return self._finish()
 
-    async def _send(self, line: bytes, size: int | None) -> None:
-        for start in range(0, len(line), size or len(line)):
-            self.transport.write(_chunk(line[start : start + (size or len(line))]))
-            if size:
-                await asyncio.sleep(0)
+    async def _send(self, line: bytes, reply: Reply) -> None:
+        size = reply.split_bytes or len(line)
+        for start in range(0, len(line), size):
+            self.transport.write(_chunk(line[start : start + size]))
+            if reply.split_bytes:
+                await asyncio.sleep(reply.split_delay_s)
 
     async def _break(self, reply: Reply, *, chunked: bool) -> None:
         match reply.fault:
@@ -431,6 +443,9 @@ class _Connection(asyncio.Protocol):
                 # What was sent must be read before the reset throws it away.
                 await asyncio.sleep(0.02)
                 self._close(reset=True)
+                return
+            case Fault.BAD_FRAMING:
+                self.transport.write(b"no number\r\n")
                 return
             case Fault.ERROR_LINE:
                 self.transport.write(_chunk(_dump({"error": reply.error}) + b"\n"))
@@ -468,6 +483,7 @@ class FakeOllama:
         self.replies_by_model: dict[str, Reply] = {}
         self.models = models
         self.tags_have_capabilities = tags_have_capabilities
+        self.unshowable: frozenset[str] = frozenset()  # names for which /api/show fails
         self.is_recording = is_recording
         self.requests: list[ReceivedRequest] = []
         self.connections: set[_Connection] = set()
@@ -528,6 +544,8 @@ class FakeOllama:
             model = self.find_model(str(named))
             if model is None:
                 return _json_response(404, {"error": f"model '{named}' not found"})
+            if model.name in self.unshowable:
+                return _json_response(500, {"error": "unexpected EOF"})
             return _json_response(200, self._show(model))
         if path == "/fake/state":
             running = self.received - self.completed - self.cut

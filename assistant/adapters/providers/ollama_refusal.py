@@ -1,0 +1,143 @@
+"""What Ollama says instead of an answer, and the error that a caller gets for it.
+
+Source: ``server/routes.go`` and ``llm/`` of https://github.com/ollama/ollama; the words of an
+overflow were seen on 0.12.6 ("the input length exceeds the context length") and, since 0.34,
+as the JSON of llama-server's error inside the string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from assistant.adapters.providers.http import parse_json
+from assistant.errors import (
+    InvalidResponse,
+    ProviderRejected,
+    ProviderUnavailable,
+    UpstreamError,
+)
+
+# Ollama sends no Retry-After; its queue moves on within seconds.
+_BUSY_RETRY_S = 1.0
+_MAX_QUOTED_CHARACTERS = 200
+# Pieces of a prompt of this length are looked for in an error text before it is passed on.
+_ECHO_CHARACTERS = 16
+
+_BUSY = (ProviderUnavailable, "has too many requests waiting")
+_ACCESS = (ProviderRejected, "refuses access. Check the provider's URL and credentials")
+_FAILED = (ProviderUnavailable, "failed to answer")
+_REDIRECTED = (InvalidResponse, "answered with a redirect. Correct the provider's URL")
+_REFUSED = (ProviderRejected, "refused the call")
+_MISSING = (ProviderUnavailable, "does not have the model {model}. Fetch it: `ollama pull {model}`")
+
+# Statuses that mean what they mean whoever sends them: Ollama or a proxy in front of it.
+_BY_STATUS: Mapping[int, tuple[type[UpstreamError], str]] = {
+    401: _ACCESS,
+    403: _ACCESS,
+    408: _FAILED,
+    429: _BUSY,
+    499: _FAILED,
+    503: _BUSY,
+} | dict.fromkeys((301, 302, 303, 307, 308), _REDIRECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error answer. ``text`` is None where the body is not Ollama's ``{"error": ...}``.
+
+    ``status`` is None for an error that came as a line of an answer, under status 200.
+    ``prompt_tokens`` and ``window`` are the server's numbers for a prompt that does not fit;
+    None where it gives none.
+    """
+
+    status: int | None
+    text: str | None
+    retry_after_s: float | None = None
+    is_overflow: bool = False
+    prompt_tokens: int | None = None
+    window: int | None = None
+
+    def error(self, model: str, contents: Iterable[str] = ()) -> UpstreamError:
+        """The error for a call of ``model`` with messages of these ``contents``."""
+        kind, what = meaning = self._meaning()
+        quoted = "" if self.text is None else _quotable(self.text, contents)
+        status = "" if self.status is None else f" (HTTP {self.status})"
+        message = f"Ollama{status} {what.format(model=model)}."
+        return kind(
+            f"{message} It says: {quoted}" if quoted else message,
+            retry_after_s=self.retry_after_s or (_BUSY_RETRY_S if meaning is _BUSY else None),
+        )
+
+    def _meaning(self) -> tuple[type[UpstreamError], str]:
+        if self.status is None or self.status >= 500:
+            return _BY_STATUS.get(self.status or 500, _FAILED)
+        if self.status in _BY_STATUS:
+            return _BY_STATUS[self.status]
+        if self.text is None:
+            return InvalidResponse, "is not what answered. Check what listens at the URL"
+        return _MISSING if self.status == 404 else _REFUSED
+
+
+def read_refusal(status: int | None, body: bytes, retry_after_s: float | None = None) -> Refusal:
+    """What ``body`` says under ``status``, or a line of an answer under None."""
+    text = _error_text(body)
+    if text is None or status not in (400, 500, None):
+        return Refusal(status, text, retry_after_s)
+    detail = _nested_error(text)
+    message = detail.get("message")
+    text = message if isinstance(message, str) else text
+    return Refusal(
+        status,
+        text,
+        retry_after_s,
+        is_overflow=detail.get("type") == "exceed_context_size_error" or _tells_overflow(text),
+        prompt_tokens=_positive(detail.get("n_prompt_tokens")),
+        window=_positive(detail.get("n_ctx")),
+    )
+
+
+def _error_text(body: bytes) -> str | None:
+    try:
+        value = parse_json(body)
+    except ValueError:
+        return None
+    text = value.get("error") if isinstance(value, dict) else None
+    return text if isinstance(text, str) else None
+
+
+def _nested_error(text: str) -> Mapping[str, object]:
+    """llama-server's error, where ``text`` is its JSON; else nothing."""
+    if not text.startswith("{"):
+        return {}
+    try:
+        value = parse_json(text.encode())
+    except ValueError:
+        return {}
+    detail = value.get("error") if isinstance(value, dict) else None
+    return detail if isinstance(detail, dict) else {}
+
+
+def _tells_overflow(text: str) -> bool:
+    words = text.lower()
+    return "context" in words and "exceed" in words
+
+
+def _positive(value: object) -> int | None:
+    return value if type(value) is int and value > 0 else None
+
+
+def _quotable(text: str, contents: Iterable[str]) -> str:
+    """``text`` on one line and cut; nothing at all where it repeats a piece of the prompt."""
+    line = " ".join(text.split())[:_MAX_QUOTED_CHARACTERS]
+    pieces = {
+        line[start : start + _ECHO_CHARACTERS]
+        for start in range(0, max(1, len(line) - _ECHO_CHARACTERS + 1), _ECHO_CHARACTERS // 2)
+    }
+    for content in contents:
+        content = " ".join(content.split())
+        if (len(content) <= _ECHO_CHARACTERS and content in line) or any(
+            piece in content for piece in pieces
+        ):
+            return ""
+    return line
