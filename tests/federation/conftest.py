@@ -1,0 +1,149 @@
+"""What the tests of this folder share: Node and its packages, the service, other subgraphs.
+
+Without Node these tests are skipped on a developer's machine; in CI (``CI=true``) they fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import pytest_asyncio
+
+from tests.federation.client import GraphQLClient
+from tests.federation.processes import HERE, ROOT, Program, run_node, running
+from tests.running_service import running_service
+
+GATEWAY_SECRET = "a-secret-that-only-gateways-know"
+_NEEDED_NODE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Supergraph:
+    """What the two composers made of our schema and the other teams'."""
+
+    report: dict[str, dict[str, list[str]]]
+    apollo: Path
+    guild: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running gateway: ask it as a user, and see what it asked our subgraph for."""
+
+    url: str
+    program: Program
+    subgraph_url: str
+
+    def client(self, user: str) -> GraphQLClient:
+        return GraphQLClient(self.url, {"authorization": f"Bearer {user}"})
+
+    def subgraph_requests(self) -> list[dict[str, str]]:
+        """Every request to our subgraph since the start: url, method and query."""
+        return [
+            request
+            for request in self.program.reports()
+            if "query" in request and request["url"].startswith(self.subgraph_url)
+        ]
+
+
+def lacking(what: str) -> NoReturn:
+    """Skip the test; in CI, where nothing may be lacking, fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """The Node that has this folder's packages, installed once per lock file."""
+    path, npm = shutil.which("node"), shutil.which("npm")
+    if path is None or npm is None:
+        lacking(f"the gateway tests need Node >= {_NEEDED_NODE} with npm")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+    major = re.match(r"v(\d+)", version)
+    if major is None or int(major[1]) < _NEEDED_NODE:
+        lacking(f"the gateway tests need Node >= {_NEEDED_NODE}, this is {version.strip()}")
+    lock = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
+    stamp = HERE / "node_modules" / ".lock"
+    if not stamp.is_file() or stamp.read_text() != lock:
+        subprocess.run(
+            [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=HERE, check=True
+        )
+        stamp.write_text(lock)
+    return path
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A Chromium of the system."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    lacking("the test of the page needs chromium, chromium-browser or google-chrome")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def subgraph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The service as a gateway meets it: identity only beside the gateway's secret."""
+    folder = tmp_path_factory.mktemp("subgraph")
+    async with running_service(
+        folder, auth_mode="strict", gateway_secrets=GATEWAY_SECRET
+    ) as service:
+        yield f"{service.url}/graphql"
+
+
+@pytest.fixture(scope="session")
+def supergraph(
+    node: str, subgraph: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Supergraph]:
+    folder = tmp_path_factory.mktemp("supergraph")
+    with running([node, "subgraphs.mjs"], folder / "subgraphs.log") as program:
+        others = program.wait_for_report()
+        report = run_node(
+            [
+                *(node, "compose.mjs", str(folder)),
+                f"assistant={ROOT / 'schema.graphql'}={subgraph}",
+                f"accounts=accounts.graphql={others['accounts']}",
+                f"tickets=tickets.graphql={others['tickets']}",
+            ]
+        )
+        yield Supergraph(report, folder / "apollo.graphql", folder / "guild.graphql")
+
+
+@pytest.fixture(scope="session")
+def start_gateway(
+    node: str, subgraph: str, supergraph: Supergraph, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Gateway]]:
+    """Starts a gateway at its first use; all of them end with the session."""
+    commands: dict[str, list[Any]] = {
+        "apollo": ["apollo-gateway.mjs", supergraph.apollo],
+        "hive over SSE": ["hive-gateway.mjs", supergraph.guild, "sse"],
+        "hive over WebSocket": ["hive-gateway.mjs", supergraph.guild, "ws"],
+    }
+    started: dict[str, Gateway] = {}
+    with ExitStack() as programs:
+
+        def start(name: str) -> Gateway:
+            if name not in started:
+                program = programs.enter_context(
+                    running(
+                        [node, *map(str, commands[name])],
+                        tmp_path_factory.mktemp("gateway") / "log",
+                        {"GATEWAY_SECRET": GATEWAY_SECRET},
+                    )
+                )
+                url = program.wait_for_report()["url"]
+                started[name] = Gateway(url, program, subgraph)
+            return started[name]
+
+        yield start

@@ -1,0 +1,11 @@
+// What a gateway does about identity: it has checked who the client is (here the bearer token is
+// the user's id) and says so to subgraphs beside its secret. Whatever identity headers a client
+// sends of its own accord go no further.
+export function identityHeaders(authorization) {
+  return {
+    "x-gateway-secret": process.env.GATEWAY_SECRET,
+    "x-tenant-id": "acme",
+    "x-user-id": authorization?.replace(/^Bearer /, "") ?? "",
+    "x-scopes": "assistant:complete assistant:usage:read",
+  };
+}

@@ -1,0 +1,192 @@
+"""Apollo Gateway and Hive Gateway in front of the service: queries, joins, identity, streams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.federation.client import GraphQLClient
+from tests.federation.conftest import Gateway
+from tests.federation.processes import ROOT
+
+APOLLO = "apollo"
+HIVE_SSE = "hive over SSE"
+HIVE_WS = "hive over WebSocket"
+
+TEXT = (
+    "The harbour of Varde was closed to ships on Monday. A storm had torn two cranes from their "
+    "rails during the night. Nobody was hurt, but one crane fell across the only road to the ferry."
+)
+INPUT = {"promptName": "summarize-text", "variables": {"text": TEXT}}
+
+COMPLETE = """
+    mutation Complete($input: CompletionRequest!) {
+      generateCompletion(input: $input) {
+        id
+        text
+        status
+        model { id }
+        promptVersion { id prompt { id } }
+      }
+    }
+"""
+STREAM = """
+    subscription Stream($input: CompletionRequest!) {
+      completionStream(input: $input) {
+        __typename
+        completionId
+        sequence
+        ... on CompletionStarted { model { id name } }
+        ... on TokenDelta { text }
+        ... on CompletionFinished { response { id text model { name } } }
+        ... on CompletionFailed { code message }
+      }
+    }
+"""
+MY_REQUESTS = "{ me { assistantUsage(period: TODAY) { requests } } }"
+
+
+@pytest.fixture(params=[APOLLO, HIVE_SSE])
+def gateway(request: pytest.FixtureRequest, start_gateway: Callable[[str], Gateway]) -> Gateway:
+    return start_gateway(request.param)
+
+
+@pytest.fixture(params=[HIVE_SSE, HIVE_WS])
+def streaming_gateway(
+    request: pytest.FixtureRequest, start_gateway: Callable[[str], Gateway]
+) -> Gateway:
+    return start_gateway(request.param)
+
+
+def requests_of(gateway: Gateway, user: str) -> int:
+    requests: int = gateway.client(user).execute(MY_REQUESTS)["me"]["assistantUsage"]["requests"]
+    return requests
+
+
+def test_the_first_query_of_the_readme_runs_through_a_gateway(gateway: Gateway) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    query = re.findall(r"```graphql\n(.*?)```", readme, re.DOTALL)[0]
+    answer = gateway.client("ada").execute(query)["generateCompletion"]
+    assert "Varde" in answer["text"]
+    assert answer["model"]["id"] == "builtin/extractive"
+
+
+def test_a_gateway_joins_each_entity_by_each_of_its_keys(gateway: Gateway) -> None:
+    client = gateway.client("ada")
+    made = client.execute(COMPLETE, input=INPUT)["generateCompletion"]
+    data = client.execute(
+        """
+        query Join($completion: ID!, $model: ID!, $prompt: ID!, $promptVersion: ID!) {
+          me { favouritePrompt { id name } }
+          ticket(
+            completionId: $completion
+            modelId: $model
+            promptId: $prompt
+            promptVersionId: $promptVersion
+            reporterId: "grace"
+          ) {
+            completion { text status }
+            model { name }
+            prompt { name publishedVersion { id } }
+            promptVersion { version prompt { name } }
+            reporter { name assistantUsage(period: TODAY) { failedRequests } }
+          }
+        }
+        """,
+        completion=made["id"],
+        model=made["model"]["id"],
+        prompt=made["promptVersion"]["prompt"]["id"],
+        promptVersion=made["promptVersion"]["id"],
+    )
+    assert data == {
+        "me": {
+            "favouritePrompt": {
+                "id": made["promptVersion"]["prompt"]["id"],
+                "name": "summarize-text",
+            }
+        },
+        "ticket": {
+            "completion": {"text": made["text"], "status": "SUCCEEDED"},
+            "model": {"name": "extractive"},
+            "prompt": {
+                "name": "summarize-text",
+                "publishedVersion": {"id": made["promptVersion"]["id"]},
+            },
+            "promptVersion": {"version": 1, "prompt": {"name": "summarize-text"}},
+            "reporter": {"name": "Grace Hopper", "assistantUsage": {"failedRequests": 0}},
+        },
+    }
+
+
+def test_a_list_of_users_joined_with_their_usage_costs_one_entities_call(gateway: Gateway) -> None:
+    before = len(gateway.subgraph_requests())
+    data = gateway.client("ada").execute(
+        "{ users { nodes { name assistantUsage(period: TODAY) { requests } } "
+        "pageInfo { hasNextPage } } }"
+    )
+    assert [user["name"] for user in data["users"]["nodes"]] == [
+        "Ada Lovelace",
+        "Grace Hopper",
+        "Alan Turing",
+    ]
+    assert all(user["assistantUsage"] is not None for user in data["users"]["nodes"])
+    [request] = gateway.subgraph_requests()[before:]
+    assert "_entities" in request["query"]
+
+
+def test_a_completion_is_accounted_to_the_user_that_the_gateway_names(gateway: Gateway) -> None:
+    ada, grace = requests_of(gateway, "ada"), requests_of(gateway, "grace")
+    client = gateway.client("ada")
+    pretender = GraphQLClient(client.url, {**client.headers, "x-user-id": "grace"})
+    assert pretender.execute(COMPLETE, input=INPUT)["generateCompletion"]["status"] == "SUCCEEDED"
+    assert requests_of(gateway, "ada") == ada + 1
+    assert requests_of(gateway, "grace") == grace
+
+
+def test_identity_headers_without_the_secret_of_a_gateway_count_for_nothing(subgraph: str) -> None:
+    intruder = GraphQLClient(
+        subgraph, {"x-tenant-id": "acme", "x-user-id": "ada", "x-gateway-secret": "guessed"}
+    )
+    [error] = intruder.result(COMPLETE, input=INPUT)["errors"]
+    assert error["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+def test_errors_of_the_subgraph_keep_their_code_behind_a_gateway(gateway: Gateway) -> None:
+    result = gateway.client("ada").result(COMPLETE, input={"promptName": "no-such-prompt"})
+    assert [error["extensions"]["code"] for error in result["errors"]] == ["NOT_FOUND"]
+
+
+def test_a_stream_arrives_whole_through_hive_gateway(streaming_gateway: Gateway) -> None:
+    client = streaming_gateway.client("ada")
+    results = list(client.subscribe(STREAM, input=INPUT))
+    assert not [result for result in results if "errors" in result]
+    events = [result["data"]["completionStream"] for result in results]
+    started, *deltas, finished = events
+    assert started["__typename"] == "CompletionStarted"
+    assert {delta["__typename"] for delta in deltas} == {"TokenDelta"}
+    assert finished["__typename"] == "CompletionFinished"
+    assert [event["sequence"] for event in events] == list(range(len(events)))
+    assert {event["completionId"] for event in events} == {finished["response"]["id"]}
+    assert "".join(delta["text"] for delta in deltas) == finished["response"]["text"]
+
+
+def test_a_stream_is_accounted_to_the_user_that_hive_gateway_names(
+    streaming_gateway: Gateway,
+) -> None:
+    alan, grace = requests_of(streaming_gateway, "alan"), requests_of(streaming_gateway, "grace")
+    list(streaming_gateway.client("alan").subscribe(STREAM, input=INPUT))
+    assert requests_of(streaming_gateway, "alan") == alan + 1
+    assert requests_of(streaming_gateway, "grace") == grace
+
+
+@pytest.mark.parametrize(("name", "methods"), [(HIVE_SSE, ["GET"]), (HIVE_WS, [])])
+def test_hive_gateway_subscribes_by_get_or_over_a_websocket(
+    start_gateway: Callable[[str], Gateway], name: str, methods: list[str]
+) -> None:
+    """What the two gateways above are for: each really takes its own way to the service."""
+    gateway = start_gateway(name)
+    before = len(gateway.subgraph_requests())
+    list(gateway.client("ada").subscribe(STREAM, input=INPUT))
+    assert [request["method"] for request in gateway.subgraph_requests()[before:]] == methods
