@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
 import typer
+import uvloop
 
+from assistant.adapters.clock import SystemClock
+from assistant.adapters.logging import configure_logging
+from assistant.adapters.postgres.api_keys import PostgresApiKeys
+from assistant.adapters.postgres.errors import DatabaseStartError
+from assistant.adapters.postgres.migrate import expected_revision
+from assistant.adapters.postgres.seeds import PostgresSeeds
+from assistant.adapters.server import DrainingServer, bind
+from assistant.api.federation import print_sdl
+from assistant.api.schema import create_schema
+from assistant.app import StartupError, check_startable, create_app, database
 from assistant.errors import AssistantError
+from assistant.services.api_keys import ApiKeys
+from assistant.services.seeds import read_seeds
 from assistant.settings import Settings, SettingsError, load_settings
 
 T = TypeVar("T")
@@ -46,53 +58,49 @@ def _settings() -> Settings:
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run ``work`` to its end; expected failures become one line."""
-    from assistant.app import StartupError
-
     try:
-        return asyncio.run(work)
-    except (StartupError, AssistantError) as error:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work)
+    except (StartupError, DatabaseStartError, SettingsError, AssistantError) as error:
         _fail(str(error))
 
 
 @cli.command()
 def serve() -> None:
     """Serve the subgraph; with no database given, on an embedded one."""
-    from assistant.app import StartupError, check_startable, create_app
-    from assistant.adapters.logging import configure_logging
-    from assistant.adapters.server import DrainingServer, bind
-
     settings = _settings()
     configure_logging(settings)
+    _run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    check_startable(settings)
     try:
-        check_startable(settings)
         sock = bind(settings.host, settings.port)
-    except StartupError as error:
-        _fail(str(error))
     except OSError as error:
-        _fail(
+        raise StartupError(
             f"cannot listen on {settings.host}:{settings.port} ({error.strerror}). "
             "Stop the program that holds it, or set ASSISTANT_PORT."
-        )
+        ) from error
     app = create_app(settings)
-    server = DrainingServer(
-        app,
-        running=lambda: app.state.ledger.running if hasattr(app.state, "ledger") else 0,
-        grace_s=settings.shutdown_grace_s,
-        max_message_bytes=settings.max_body_bytes,
-    )
-    server.run(sockets=[sock])
-    if not server.started:
-        sys.exit(1)
+    # Outside the server: what cannot start says so in one line, what was started is stopped.
+    async with app.router.lifespan_context(app):
+        server = DrainingServer(
+            app,
+            drain=app.state.ledger.drain,
+            grace_s=settings.shutdown_grace_s,
+            max_message_bytes=settings.max_body_bytes,
+        )
+        await server.serve(sockets=[sock])
 
 
 @cli.command()
 def migrate() -> None:
     """Bring the database to this version's schema; safe from several replicas at once."""
-    from assistant.app import database
 
     async def work() -> None:
-        async with database(_settings()) as db:
-            typer.echo(f"database is at revision {await db.current_revision()}")
+        async with database(_settings()):
+            typer.echo(f"The database is at revision {expected_revision()}.")
 
     _run(work())
 
@@ -100,11 +108,14 @@ def migrate() -> None:
 @cli.command()
 def seed() -> None:
     """Load the shipped prompts, models and groups; never overwrites what an admin changed."""
-    from assistant.app import apply_seeds, database
 
     async def work() -> None:
         async with database(_settings()) as db:
-            typer.echo(str(await apply_seeds(db)))
+            counts = await PostgresSeeds(db).apply(read_seeds(), SystemClock().now())
+            typer.echo(
+                f"added {counts.added}, updated {counts.updated}, unchanged {counts.unchanged}, "
+                f"kept because changed here {counts.kept}"
+            )
 
     _run(work())
 
@@ -112,9 +123,6 @@ def seed() -> None:
 @cli.command("print-schema")
 def print_schema() -> None:
     """Print the subgraph's SDL."""
-    from assistant.api.federation import print_sdl
-    from assistant.api.schema import create_schema
-
     typer.echo(print_sdl(create_schema()), nl=False)
 
 
@@ -130,14 +138,13 @@ def create_key(
     expires_in_days: Annotated[int | None, typer.Option(min=1, help="Default: never.")] = None,
 ) -> None:
     """Make a key and print it; it cannot be shown again."""
-    from assistant.app import api_keys, database
 
     async def work() -> None:
         async with database(_settings()) as db:
             expires_in_s = None
             if expires_in_days is not None:
                 expires_in_s = timedelta(days=expires_in_days).total_seconds()
-            key, secret = await api_keys(db).create(
+            key, secret = await ApiKeys(PostgresApiKeys(db), SystemClock()).create(
                 tenant_id=tenant,
                 name=name,
                 user_id=user,
@@ -154,11 +161,10 @@ def create_key(
 @keys.command("list")
 def list_keys(tenant: Annotated[str, typer.Option(help="Whose keys.")]) -> None:
     """List a tenant's keys, without their secrets."""
-    from assistant.app import api_keys, database
 
     async def work() -> None:
         async with database(_settings()) as db:
-            for key in await api_keys(db).list(tenant):
+            for key in await ApiKeys(PostgresApiKeys(db), SystemClock()).list(tenant):
                 state = "revoked" if key.revoked_at else f"expires {key.expires_at or 'never'}"
                 scopes = " ".join(sorted(key.caller.scopes))
                 typer.echo(f"{key.id}  {key.prefix}…  {key.name}  [{scopes}]  {state}")
@@ -172,11 +178,10 @@ def revoke_key(
     id: Annotated[UUID, typer.Argument(help="As `keys list` shows it.")],  # noqa: A002
 ) -> None:
     """Make a key useless, for good."""
-    from assistant.app import api_keys, database
 
     async def work() -> None:
         async with database(_settings()) as db:
-            await api_keys(db).revoke(tenant, id)
+            await ApiKeys(PostgresApiKeys(db), SystemClock()).revoke(tenant, id)
             typer.echo(f"revoked {id}")
 
     _run(work())

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
-
-_POLL_INTERVAL_S = 0.05
 
 
 class DrainingServer(uvicorn.Server):
     """Serves one application on one bound socket.
 
-    On SIGTERM or SIGINT it stops accepting, waits until ``running()`` is 0 or ``grace_s`` has
-    passed, and only then closes connections: stock uvicorn closes WebSockets at once. A second
-    SIGINT ends the wait.
+    On SIGTERM or SIGINT it stops accepting, lets ``drain(grace_s)`` return, and only then closes
+    connections: stock uvicorn closes WebSockets at once. A second SIGINT ends the wait.
     """
 
     def __init__(
-        self, app: ASGIApp, *, running: Callable[[], int], grace_s: float, max_message_bytes: int
+        self,
+        app: ASGIApp,
+        *,
+        drain: Callable[[float], Coroutine[None, None, None]],
+        grace_s: float,
+        max_message_bytes: int,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -29,22 +34,39 @@ class DrainingServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                lifespan="on",
+                # Whoever made the application has started it, and stops it when this has ended.
+                lifespan="off",
                 ws_max_size=max_message_bytes,
                 # What still runs after the grace is cancelled at once; it settles as cancelled.
                 timeout_graceful_shutdown=1,
             )
         )
-        self._running = running
+        self._drain = drain
         self._grace_s = grace_s
+        self._draining: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let signals end the server, not the process: stock uvicorn raises them again."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self.force_exit and self._draining:
+            self._draining.cancel()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._grace_s
-        while self._running() and loop.time() < deadline and not self.force_exit:
-            await asyncio.sleep(_POLL_INTERVAL_S)
+        self._draining = asyncio.create_task(self._drain(self._grace_s))
+        await asyncio.wait([self._draining])
         await super().shutdown(sockets)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Self, cast
 from uuid import UUID
 
 import strawberry
@@ -27,6 +27,7 @@ from assistant.domain import prompt as domain
 from assistant.domain.completion import MessageRole
 from assistant.domain.model import TaskType
 from assistant.domain.prompt import PromptOrderField, PromptQuery, PromptVersionStatus
+from assistant.domain.values import JsonObject
 
 
 @strawberry.type(description="A variable that a prompt's template takes.")
@@ -118,7 +119,7 @@ class PromptVersion:
         )
 
     @classmethod
-    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Self | None:  # noqa: A002 - the key's name
+    async def resolve_reference(cls, info: Info, id: strawberry.ID) -> PromptVersion | None:  # noqa: A002 - the key's name
         return await version_of(info, _uuid(id))
 
 
@@ -174,7 +175,7 @@ class Prompt:
     async def versions(
         self, info: Info, first: FIRST = 20, after: AFTER = None
     ) -> PromptVersionConnection:
-        before = int(decode_cursor(after)[0]) if after else None
+        before = decode_cursor(after, int)[0] if after else None
         found = await loaders.versions_page(info, first + 1, before).load(self.key)
         versions, info_ = page(
             found or (),
@@ -339,7 +340,7 @@ async def render_prompt(info: Info, wanted: RenderPromptInput) -> RenderedPrompt
         info.context.caller.tenant_id,
         wanted.prompt_name,
         wanted.prompt_version,
-        wanted.variables,  # type: ignore[arg-type] - checked where it is bound
+        cast("JsonObject | None", wanted.variables),  # checked where it is bound
     )
     assert rendered.version is not None
     return RenderedPrompt(

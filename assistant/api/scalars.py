@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import NewType
+from typing import Any, NewType
 
 import strawberry
 from strawberry.scalars import JSON
@@ -44,7 +44,7 @@ def _parse_big_int(value: object) -> int:
     return int(value)
 
 
-SCALARS = {
+SCALARS: dict[object, Any] = {
     datetime: strawberry.scalar(
         name="DateTime",
         description="RFC 3339 timestamp in UTC.",

@@ -12,7 +12,6 @@ from assistant.api.completion import CHUNKS, CompletionChunk, CompletionRequest,
 from assistant.api.connection import AFTER, FIRST
 from assistant.api.context import Info
 from assistant.api.federation import SubgraphSchema, assumed_size, cost, list_size
-from assistant.api.limits import EXTENSIONS
 from assistant.api.model import Model, ModelGroup, Provider
 from assistant.api.prompt import (
     Prompt,
@@ -169,8 +168,6 @@ class Subscription:
             yield chunk
 
 
-PAID_FIELDS = frozenset({"generateCompletion", "completionStream"})
-
 ENTITIES = (CompletionResponse, Prompt, PromptVersion, Model, User)
 
 
@@ -182,5 +179,4 @@ def create_schema() -> SubgraphSchema:
         subscription=Subscription,
         types=[*ENTITIES, *CHUNKS],
         scalar_overrides=SCALARS,
-        extensions=EXTENSIONS,
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import datetime
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 
@@ -18,6 +17,7 @@ from assistant.domain.completion import (
     FinishReason,
     TokenUsage,
 )
+from assistant.domain.identifier import time_of
 from assistant.domain.intervals import union_length
 from assistant.domain.model import Model
 from assistant.domain.ports import Clock, LedgerStore, Telemetry
@@ -43,7 +43,7 @@ class LedgerEntry:
         self.provider_intervals: list[tuple[float, float]] = []
         self._store = store
         self._clock = clock
-        self._created_at = clock.now()
+        self.created_at = time_of(self.id)
         self._started = clock.monotonic()
         self._completion: Completion | None = None
 
@@ -51,10 +51,6 @@ class LedgerEntry:
         """Make the entry durable; from here on a provider may be called. Raises StorageUnavailable."""
         self.prompt, self.route, self.model = prompt, route, route.candidates[0].model
         await self._store.open(self._record(CompletionStatus.RUNNING, None))
-
-    @property
-    def created_at(self) -> datetime:
-        return self._created_at
 
     @property
     def completion(self) -> Completion:
@@ -81,7 +77,7 @@ class LedgerEntry:
             id=self.id,
             caller=self.request.caller,
             status=status,
-            created_at=self._created_at,
+            created_at=self.created_at,
             model=self.model.id if self.model else "",
             text="".join(self.text),
             finish_reason=self.finish_reason,
@@ -106,11 +102,19 @@ class Ledger:
         self._clock = clock
         self._telemetry = telemetry
         self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def running(self) -> int:
         """How many completions run in this process now."""
         return self._running
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until no completion runs, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
 
     @asynccontextmanager
     async def entry(self, request: CompletionRequest) -> AsyncIterator[LedgerEntry]:
@@ -124,6 +128,7 @@ class Ledger:
         """
         entry = LedgerEntry(request, self._store, self._clock)
         self._running += 1
+        self._idle.clear()
         try:
             yield entry
         except asyncio.CancelledError:
@@ -144,6 +149,8 @@ class Ledger:
             await self._settle(entry, None)
         finally:
             self._running -= 1
+            if not self._running:
+                self._idle.set()
 
     async def _settle(self, entry: LedgerEntry, error: AssistantError | None) -> None:
         """Make the end durable, whoever cancels meanwhile."""

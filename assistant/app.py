@@ -1,0 +1,264 @@
+"""The composition root: everything that exists, in the order in which it comes to life."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from ipaddress import ip_address
+
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Route, WebSocketRoute
+
+from assistant.adapters.clock import SystemClock
+from assistant.adapters.embedding import MiniLmEmbedder
+from assistant.adapters.jwt import token_verifier
+from assistant.adapters.postgres.api_keys import PostgresApiKeys
+from assistant.adapters.postgres.completions import PostgresCompletions
+from assistant.adapters.postgres.connection import Database
+from assistant.adapters.postgres.embedded import EmbeddedPostgres
+from assistant.adapters.postgres.ledger import PostgresLedger
+from assistant.adapters.postgres.listen import listen
+from assistant.adapters.postgres.migrate import upgrade
+from assistant.adapters.postgres.models import PostgresModels
+from assistant.adapters.postgres.partitions import PartitionMaintenance
+from assistant.adapters.postgres.prompts import PostgresPrompts
+from assistant.adapters.postgres.seeds import PostgresSeeds
+from assistant.adapters.postgres.usage import PostgresUsage
+from assistant.adapters.providers.builtin import ExtractiveProvider
+from assistant.adapters.providers.http import HttpClient
+from assistant.adapters.providers.ollama import OllamaProvider
+from assistant.adapters.providers.registry import ProviderRegistry
+from assistant.adapters.telemetry import PrometheusTelemetry
+from assistant.api.endpoint import GraphQLEndpoint
+from assistant.api.graphiql import load_graphiql
+from assistant.api.health import operations_routes
+from assistant.api.request_log import RequestLog
+from assistant.api.schema import create_schema
+from assistant.domain.caller import PLATFORM_TENANT
+from assistant.domain.model import ProviderConfig, ProviderKind
+from assistant.domain.ports import TimeLimits
+from assistant.services import Services
+from assistant.services.api_keys import ApiKeys
+from assistant.services.completion import Completions
+from assistant.services.failover import Failover
+from assistant.services.identity import Authenticator, ClaimNames
+from assistant.services.ledger import Ledger
+from assistant.services.models import Models
+from assistant.services.prompts import Prompts
+from assistant.services.seeds import read_seeds
+from assistant.services.usage import UsageReports
+from assistant.settings import AuthMode, Settings
+
+log = structlog.get_logger(__name__)
+
+_RESTART_DELAY_S = 1.0
+_SETTLE_AFTER_CANCEL_S = 5.0
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+class StartupError(Exception):
+    """The service cannot start as it is configured; the message says in one line what to do."""
+
+
+def check_startable(settings: Settings) -> None:
+    """Refuse settings that would be unsafe together. Raises StartupError."""
+    if settings.auth_mode is AuthMode.DEV and not _is_loopback(settings.host):
+        raise StartupError(
+            f"ASSISTANT_AUTH_MODE=dev makes everybody an administrator and does not go with "
+            f"ASSISTANT_HOST={settings.host}. Listen on 127.0.0.1, or set ASSISTANT_AUTH_MODE=strict."
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The database, running, migrated, and reached as a role that row-level security binds.
+
+    Raises: DatabaseStartError, StorageUnavailable.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.database_url is None:
+            embedded = EmbeddedPostgres(settings.data_dir / "postgres")
+            owner_url = await embedded.start()
+            stack.push_async_callback(embedded.stop)
+            service_url = embedded.service_url
+        else:
+            service_url = settings.database_url.get_secret_value()
+            owner_url = (
+                settings.migration_database_url or settings.database_url
+            ).get_secret_value()
+        await upgrade(owner_url)
+        opened = Database(service_url, pool_size=settings.database_pool_size)
+        stack.push_async_callback(opened.close)
+        await opened.start()
+        yield opened
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The ASGI application. Its lifespan owns everything; ``state.services`` are the use cases."""
+    clock = SystemClock()
+    telemetry = PrometheusTelemetry()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            db = await stack.enter_async_context(database(settings))
+            await PostgresSeeds(db).apply(read_seeds(), clock.now())
+
+            embedder = MiniLmEmbedder(settings.embedding_dir)
+            stack.push_async_callback(embedder.close)
+            http = await stack.enter_async_context(HttpClient())
+            connect = ProviderRegistry(
+                {
+                    ProviderKind.OLLAMA: lambda row: OllamaProvider(
+                        row.base_url or settings.ollama_url, http
+                    ),
+                    ProviderKind.BUILTIN: lambda _row: ExtractiveProvider(embedder),
+                }
+            )
+
+            ledger_store = PostgresLedger(db)
+            await ledger_store.start()
+            stack.push_async_callback(ledger_store.close)
+            ledger = Ledger(ledger_store, clock, telemetry)
+            # The server does not wait for what it cancelled to settle.
+            stack.push_async_callback(ledger.drain, _SETTLE_AFTER_CANCEL_S)
+
+            prompts = Prompts(PostgresPrompts(db))
+            models = Models(PostgresModels(db), connect, settings.provider_poll_interval_s)
+            completions = Completions(
+                ledger=ledger,
+                prompts=prompts,
+                models=models,
+                failover=Failover(connect, clock, _time_limits(settings)),
+                store=PostgresCompletions(db),
+            )
+            services = Services(
+                completions, prompts, models, UsageReports(PostgresUsage(db), clock)
+            )
+            authenticator = Authenticator(
+                is_dev=settings.auth_mode is AuthMode.DEV,
+                gateway_secrets=[secret.get_secret_value() for secret in settings.gateway_secrets],
+                tokens=token_verifier(settings, http, clock),
+                api_keys=ApiKeys(PostgresApiKeys(db), clock),
+                telemetry=telemetry,
+                claims=ClaimNames(
+                    tenant=settings.jwt_tenant_claim,
+                    service=settings.jwt_service_claim,
+                    scope=settings.jwt_scope_claim,
+                ),
+            )
+
+            # Asks the providers what they have before the first caller comes.
+            catalog = await models.catalog(PLATFORM_TENANT)
+            graphiql = load_graphiql(settings.graphiql_dir)
+            endpoint = GraphQLEndpoint(
+                create_schema(),
+                services=services,
+                authenticate=authenticator.authenticate,
+                ide=graphiql.response,
+                allowed_origins=settings.allowed_origins,
+                max_body_bytes=settings.max_body_bytes,
+                max_stream_s=settings.completion_timeout_s + _SETTLE_AFTER_CANCEL_S,
+            )
+            app.router.routes[:] = [
+                *operations_routes(
+                    checks={"database": db.check, "embedder": embedder.check},
+                    providers={
+                        name: partial(_health, models, config)
+                        for name, config in catalog.providers.items()
+                    },
+                    telemetry=telemetry,
+                ),
+                *graphiql.routes,
+                Route("/graphql", endpoint),
+                WebSocketRoute("/graphql", endpoint),
+            ]
+            telemetry.watch(
+                "assistant_running", "Completions that run now.", lambda: ledger.running
+            )
+
+            def forget(tenant_id: str) -> None:
+                prompts.forget(tenant_id)
+                models.forget(tenant_id)
+
+            for name, work in (
+                ("providers", models.watch),
+                ("catalog", lambda: _follow_catalog(db, forget)),
+                ("partitions", PartitionMaintenance(db, settings.retention_months).run),
+            ):
+                task = asyncio.create_task(_forever(name, work), name=name)
+                stack.push_async_callback(_cancelled, task)
+
+            app.state.services, app.state.ledger = services, ledger
+            log.info("ready", url=f"http://{settings.host}:{settings.port}/graphql")
+            yield
+
+    return Starlette(lifespan=lifespan, middleware=_middleware(settings))
+
+
+def _time_limits(settings: Settings) -> TimeLimits:
+    return TimeLimits(
+        connect_s=settings.provider_connect_timeout_s,
+        first_event_s=settings.provider_first_event_timeout_s,
+        between_events_s=settings.provider_between_events_timeout_s,
+        total_s=settings.completion_timeout_s,
+    )
+
+
+async def _health(models: Models, config: ProviderConfig) -> str | None:
+    return models.state(config).reason
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    middleware = [Middleware(RequestLog)]
+    if settings.auth_mode is AuthMode.DEV:
+        # A page whose name was made to resolve to loopback would otherwise be a local admin.
+        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=[*_LOOPBACK_NAMES]))
+    if settings.allowed_origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.allowed_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+            )
+        )
+    return middleware
+
+
+# ---------------------------------------------------------------- background work
+
+
+async def _forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Keep ``work`` going; what stops it is logged, and it starts again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            # Whatever happened, a service whose watchers have died is worse than a retry.
+            log.exception("background_work_failed", work=name)
+        await asyncio.sleep(_RESTART_DELAY_S)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def _follow_catalog(db: Database, forget: Callable[[str], None]) -> None:
+    """Forget what other replicas and administrators have changed."""
+    async for tenant_id in listen(db, "assistant_catalog"):
+        forget(tenant_id)

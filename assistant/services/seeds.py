@@ -1,0 +1,81 @@
+"""Reads the shipped catalog from its YAML files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import assistant
+from assistant.domain.completion import GenerationParameters
+from assistant.domain.model import Model, ModelGroup, ProviderConfig, TaskType
+from assistant.domain.prompt import PromptVariable
+from assistant.domain.seed import Seed, SeedPrompt
+from assistant.errors import BadUserInput
+from assistant.services.rendering import check_templates
+
+SEEDS = Path(assistant.__file__).parent.parent / "seeds"
+
+
+class SeedError(Exception):
+    """A seed file is wrong; the message names the file and what is wrong with it."""
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _ModelsFile(_File):
+    providers: tuple[ProviderConfig, ...]
+    models: tuple[Model, ...]
+    groups: tuple[ModelGroup, ...]
+
+
+class _PromptFile(_File):
+    name: str
+    category: str
+    description: str
+    template: str
+    tags: tuple[str, ...] = ()
+    system_template: str | None = None
+    variables: tuple[PromptVariable, ...] = ()
+    task: TaskType = TaskType.GENERAL
+    parameters: GenerationParameters = GenerationParameters()
+    response_schema: dict[str, Any] | None = None
+
+
+F = TypeVar("F", bound=_File)
+
+
+def read_seeds(folder: Path = SEEDS) -> Seed:
+    """Everything under ``folder``: ``models.yaml`` and ``prompts/*.yaml``. Raises SeedError."""
+    catalog = _read(_ModelsFile, folder / "models.yaml")
+    return Seed(
+        providers=catalog.providers,
+        models=catalog.models,
+        groups=catalog.groups,
+        prompts=tuple(_read_prompt(path) for path in sorted((folder / "prompts").glob("*.yaml"))),
+    )
+
+
+def _read_prompt(path: Path) -> SeedPrompt:
+    found = _read(_PromptFile, path)
+    try:
+        check_templates(found.template, found.system_template, found.variables)
+    except BadUserInput as error:
+        raise SeedError(f"{path.name}: {error.message}") from error
+    return SeedPrompt(**{name: getattr(found, name) for name in _PromptFile.model_fields})
+
+
+def _read(file: type[F], path: Path) -> F:
+    try:
+        return file.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError) as error:
+        raise SeedError(f"{path} cannot be read: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        )
+        raise SeedError(f"{path.name}: {problems}") from error
