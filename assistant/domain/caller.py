@@ -54,6 +54,18 @@ def check_identifier(value: str, what: str) -> str:
     return value
 
 
+def check_platform_access(caller: Caller) -> None:
+    """Let nobody but an admin act for the platform: what is written there, every tenant sees.
+
+    Raises Forbidden.
+    """
+    if caller.tenant_id == PLATFORM_TENANT and Scope.ADMIN not in caller.scopes:
+        raise Forbidden(
+            f"The tenant {PLATFORM_TENANT} is the operator's own and needs the scope "
+            f"{Scope.ADMIN.value}. Use your own tenant."
+        )
+
+
 def parse_scopes(text: str) -> frozenset[Scope]:
     """Read scopes separated by spaces or commas. Unknown ones are other services': ignored."""
     known = {scope.value: scope for scope in Scope}

@@ -218,6 +218,20 @@ class ApiKeyStore(Protocol):
     async def revoke(self, tenant_id: str, key_id: UUID, at: datetime) -> ApiKey | None: ...
 
 
+# ---------------------------------------------------------------------- identity
+
+
+class TokenVerifier(Protocol):
+    """Tells a genuine JWT from any other."""
+
+    async def verify(self, token: str) -> JsonObject:
+        """The claims of a token that is signed by its issuer, for us, and in time.
+
+        Raises: Unauthenticated, saying what is wrong with it and never what it says.
+        """
+        ...
+
+
 # ------------------------------------------------------------------ everything else
 
 
