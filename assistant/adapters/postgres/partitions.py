@@ -1,0 +1,79 @@
+"""Makes the months' partitions before they are needed and drops those that have expired."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from assistant.adapters.postgres.connection import Database
+from assistant.adapters.postgres.migrate import MONTHS_AHEAD
+from assistant.errors import StorageUnavailable
+
+log = structlog.get_logger(__name__)
+
+_MAINTAIN = text(
+    "SELECT created, dropped FROM assistant_maintain_partitions(:months_ahead, :retention_months)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionChanges:
+    """How many partitions were made and how many were dropped."""
+
+    created: int
+    dropped: int
+
+
+async def maintain_partitions(
+    database: Database, retention_months: int, months_ahead: int = MONTHS_AHEAD
+) -> PartitionChanges:
+    """Make what is missing up to ``months_ahead`` and drop what ended ``retention_months`` ago.
+
+    Safe when many replicas do it at once; neither stops readers or writers.
+
+    Raises: StorageUnavailable.
+    """
+    async with database.transaction() as connection:
+        result = await connection.execute(
+            _MAINTAIN, {"months_ahead": months_ahead, "retention_months": retention_months}
+        )
+        row = result.one()
+    return PartitionChanges(row.created, row.dropped)
+
+
+class PartitionMaintenance:
+    """Maintains the partitions while the service runs: when it starts and every so often."""
+
+    def __init__(
+        self, database: Database, retention_months: int, *, interval_s: float = 6 * 3600.0
+    ) -> None:
+        self._database = database
+        self._retention_months = retention_months
+        self._interval_s = interval_s
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin. A month's partition that cannot be made now is made later: there are others."""
+        self._task = asyncio.create_task(self._run(), name="partition-maintenance")
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                changes = await maintain_partitions(self._database, self._retention_months)
+                if changes != PartitionChanges(0, 0):
+                    log.info(
+                        "partitions_maintained", created=changes.created, dropped=changes.dropped
+                    )
+            except (StorageUnavailable, SQLAlchemyError) as error:
+                log.error("partitions_not_maintained", reason=type(error).__name__)
+            await asyncio.sleep(self._interval_s)

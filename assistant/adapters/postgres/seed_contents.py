@@ -1,0 +1,73 @@
+"""What a seeded entry says, in a form that can be compared: as seeded, and as it is now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from decimal import Decimal
+
+from assistant.adapters.postgres.prompt_rows import parameters_json, variables_json
+from assistant.domain.model import Model, ModelGroup, ProviderConfig
+from assistant.domain.prompt import Prompt, PromptVersion
+from assistant.domain.seed import SeedPrompt
+from assistant.domain.values import JsonObject
+
+
+def provider_content(provider: ProviderConfig) -> JsonObject:
+    return {
+        "kind": provider.kind,
+        "base_url": provider.base_url,
+        "api_key_variable": provider.api_key_variable,
+        "is_local": provider.is_local,
+        "is_enabled": provider.is_enabled,
+    }
+
+
+def model_content(model: Model) -> JsonObject:
+    """Only what the row holds: not what the provider reports."""
+    return {
+        "capabilities": sorted(model.capabilities),
+        "tasks": None if model.tasks is None else sorted(model.tasks),
+        "context_window": model.context_window,
+        "max_output_tokens": model.max_output_tokens,
+        "input_price": _exact(model.input_price),
+        "output_price": _exact(model.output_price),
+        "is_allowed": model.is_allowed,
+        "preference": model.preference,
+    }
+
+
+def group_content(group: ModelGroup) -> JsonObject:
+    return {"models": group.models, "fallback_group": group.fallback_group}
+
+
+def prompt_content(prompt: SeedPrompt | Prompt) -> JsonObject:
+    """What describes a prompt, without its wording."""
+    return {
+        "category": prompt.category,
+        "description": prompt.description,
+        "tags": prompt.tags,
+    }
+
+
+def wording_content(version: SeedPrompt | PromptVersion) -> JsonObject:
+    """What a version says."""
+    return {
+        "template": version.template,
+        "system_template": version.system_template,
+        "variables": variables_json(version.variables),
+        "task": version.task,
+        "parameters": parameters_json(version.parameters),
+        "response_schema": version.response_schema,
+    }
+
+
+def content_hash(content: JsonObject) -> bytes:
+    """SHA-256 of ``content``. What is None is left out, so that a new optional field changes no hash."""
+    said = {name: value for name, value in content.items() if value is not None}
+    return hashlib.sha256(json.dumps(said).encode()).digest()
+
+
+def _exact(price: Decimal) -> str:
+    """The same text for 0.1 and 0.10."""
+    return f"{price.normalize():f}"
