@@ -67,8 +67,7 @@ def bind(
     missing = [v.name for v in variables if v.is_required and v.name not in given]
     if missing:
         raise BadUserInput(
-            f"The prompt needs the variable{'s' if len(missing) > 1 else ''} {_listed(missing)}; "
-            "add to variables.",
+            f"The prompt needs {_listed(missing)}; give a value in variables for each.",
             path=("variables", missing[0]),
         )
     values: dict[str, JsonValue] = {}
