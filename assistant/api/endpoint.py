@@ -21,11 +21,12 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
+from strawberry.types.unset import UNSET, UnsetType
 
 from assistant.api.body_limit import BodyTooLarge, Disconnected, read_body
 from assistant.api.context import Context
 from assistant.api.cross_site import may_come_from_any_page
-from assistant.api.errors import describe
+from assistant.api.errors import describe, is_request_error
 from assistant.api.event_stream import FRAMINGS, EventStream, at_most
 from assistant.api.graphql_request import (
     GraphQLRequest,
@@ -34,7 +35,7 @@ from assistant.api.graphql_request import (
     request_of_url,
 )
 from assistant.api.media_type import GRAPHQL_JSON, JSON, Accepted, read_accept
-from assistant.api.websocket import TransportWSHandler, merge_headers
+from assistant.api.websocket import TransportWSHandler, WebSocketAdapter, merge_headers
 from assistant.domain.caller import Caller
 from assistant.errors import AssistantError, BadUserInput, ErrorCode, Unauthenticated
 
@@ -78,6 +79,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
     """
 
     graphql_transport_ws_handler_class = TransportWSHandler
+    websocket_adapter_class = WebSocketAdapter
 
     def __init__(
         self,
@@ -162,7 +164,9 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         try:
             body = await read_body(request, self._max_body_bytes)
         except BodyTooLarge as error:
-            raise _Refused(413, f"{error} Send less.", connection="close") from None
+            # The server drops the rest unread. Closing the connection under a client that still
+            # sends would cost it this answer.
+            raise _Refused(413, f"{error} Send less.") from None
         return request_of_body(body)
 
     async def _run(
@@ -206,7 +210,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         assert accepted.stream is not None
         return EventStream(
             at_most(results, self.max_stream_s),
-            _encode_result,
+            _encode_event,
             FRAMINGS[accepted.stream],
         )
 
@@ -242,7 +246,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
             connection_params={},
         )
 
-    async def on_ws_connect(self, context: Context) -> dict[str, object] | None:
+    async def on_ws_connect(self, context: Context) -> UnsetType:
         """Authenticate the connection. Unauthenticated and Forbidden close it with 4403."""
         context.headers = merge_headers(context.headers, context.connection_params or {})
         try:
@@ -251,13 +255,16 @@ class GraphQLEndpoint(GraphQL[Context, None]):
             if error.code in (ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN):
                 raise ConnectionRejectionError from None
             raise
-        return None
+        return UNSET
 
     def decode_json(self, data: str | bytes) -> object:
         return decode_json(data)
 
-    def encode_json(self, data: object) -> str:
-        return _encode(data).decode()
+    def encode_json(self, data: Any) -> str:
+        try:
+            return _encode_ascii(data)
+        except (ValueError, TypeError, RecursionError) as error:  # a JSON scalar that is not JSON
+            return _encode_ascii({**data, "payload": {"errors": [describe(error)]}})
 
 
 _RUN_AT_ONCE: Final = {
@@ -318,21 +325,16 @@ def _payload(result: ExecutionResult) -> dict[str, Any]:
     payload: dict[str, Any] = {}
     if result.errors:
         payload["errors"] = [error.formatted for error in result.errors]
-    if not _is_request_error(result):
+    if not is_request_error(result):
         payload["data"] = result.data
     if result.extensions:
         payload["extensions"] = result.extensions
     return payload
 
 
-def _is_request_error(result: ExecutionResult) -> bool:
-    # What fails while running has a path, a field's; a non-null one takes the data with it.
-    return result.data is None and all(error.path is None for error in result.errors or ())
-
-
 def _result_response(result: ExecutionResult, accepted: Accepted) -> Response:
     status = 200
-    if accepted.result == GRAPHQL_JSON and _is_request_error(result):
+    if accepted.result == GRAPHQL_JSON and is_request_error(result):
         code = (result.errors or [])[0].extensions["code"]  # type: ignore[index]
         status = _REQUEST_ERROR_STATUS.get(code, 400)
     return _json_response(_payload(result), status, accepted)
@@ -369,5 +371,10 @@ def _encode(payload: object) -> bytes:
         return _encode_ascii(payload).encode()
 
 
-def _encode_result(result: ExecutionResult) -> bytes:
-    return _encode(_payload(result))
+def _encode_event(result: ExecutionResult) -> bytes:
+    """One result of a stream. In ASCII: gateways decode packets one by one, and break a
+    character that a packet ends in."""
+    try:
+        return _encode_ascii(_payload(result)).encode()
+    except (ValueError, TypeError, RecursionError) as error:  # a JSON scalar that is not JSON
+        return _encode_ascii({"errors": [describe(error)]}).encode()

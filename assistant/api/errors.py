@@ -29,15 +29,15 @@ from assistant.api.input_errors import explain_variables
 from assistant.errors import AssistantError, BadUserInput, ErrorCode
 
 if TYPE_CHECKING:
-    from strawberry.types import ExecutionContext
+    from strawberry.types import ExecutionContext, ExecutionResult
 
 PARSE_FAILED: Final = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED: Final = "GRAPHQL_VALIDATION_FAILED"
 
 # Names that a client made up are echoed, but not a megabyte of them.
 _MAX_MESSAGE: Final = 400
-# As graphql-core names the token that it did not expect: String "the whole prompt".
-_QUOTED_TOKEN: Final = re.compile(r'\b(String|BlockString) ".*"', re.DOTALL)
+# As graphql-core names a token that it did not expect: String 'the whole prompt'.
+_QUOTED_TEXT: Final = re.compile(r"(?<=String) ['\"].*", re.DOTALL)
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +92,14 @@ def describe(error: Exception) -> Mapping[str, Any]:
     return {"message": message, "extensions": extensions}
 
 
+def is_request_error(result: ExecutionResult) -> bool:
+    """Whether ``result`` tells why nothing was run, or runs any more, instead of what a field is.
+
+    What fails while running has a field's path; where that field is non-null, ``data`` is null.
+    """
+    return result.data is None and all(error.path is None for error in result.errors or ())
+
+
 def cut(message: str) -> str:
     """``message``, at most 400 characters."""
     return message if len(message) <= _MAX_MESSAGE else f"{message[:_MAX_MESSAGE]}..."
@@ -105,11 +113,13 @@ def _presentable(error: GraphQLError) -> GraphQLError:
         case AssistantError():
             return _with(error, cause.message, extensions_of(cause))
         case GraphQLSyntaxError():
-            message = cut(_QUOTED_TOKEN.sub(r"\1", cause.message))
+            message = cut(_QUOTED_TEXT.sub("", cause.message))
             return _with(error, message, {"code": PARSE_FAILED})
         case MissingQueryError():
             return _with(error, "Send a GraphQL document as `query`.", _BAD_USER_INPUT)
-        case CannotGetOperationTypeError() | InvalidOperationTypeError():
+        case InvalidOperationTypeError():
+            return _with(error, "A mutation must be sent with POST.", _BAD_USER_INPUT)
+        case CannotGetOperationTypeError():
             return _with(error, cut(error.message), _BAD_USER_INPUT)
         case GraphQLError() if error.path is None:
             return _with(error, cut(error.message), _BAD_USER_INPUT)

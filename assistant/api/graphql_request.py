@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from assistant.errors import BadUserInput
 
@@ -32,7 +32,7 @@ def decode_json(text: str | bytes) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode()
-        return json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse_constant)
+        return _DECODER.decode(text.removeprefix("\ufeff"))
     except json.JSONDecodeError:
         raise
     except (ValueError, RecursionError) as error:
@@ -93,3 +93,6 @@ def _object(document: Mapping[str, Any], name: str) -> dict[str, Any] | None:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)

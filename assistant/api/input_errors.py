@@ -29,7 +29,6 @@ from graphql import (
     type_from_ast,
     value_from_ast_untyped,
 )
-from graphql.pyutils import did_you_mean, suggestion_list
 from graphql.utilities import validate_input_literal
 
 Path = tuple[str | int, ...]
@@ -131,8 +130,7 @@ def _explain_object(
             yield (*path, name), f"is required and must be of type {field.type}"
     for name in value:
         if name not in type_.fields:
-            known = did_you_mean(suggestion_list(name[:_MAX_NAME], list(type_.fields)))
-            yield path, f"has no field {name[:_MAX_NAME]!r} in type {type_}" + known.rstrip("?")
+            yield path, f"has no field {name[:_MAX_NAME]!r}, {type_} has {', '.join(type_.fields)}"
     if type_.is_one_of and len([name for name in value if name in type_.fields]) != 1:
         yield path, f"must have exactly one of {', '.join(type_.fields)}"
 

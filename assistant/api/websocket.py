@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
-from graphql import GraphQLError
+from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
     BaseGraphQLTransportWSHandler,
     Operation,
 )
 
 from assistant.api.context import Context
-from assistant.api.errors import coded
+from assistant.api.errors import coded, describe, is_request_error
 from assistant.api.event_stream import at_most
 from assistant.errors import AssistantError, ErrorCode
 
@@ -26,7 +26,19 @@ if TYPE_CHECKING:
 # Who a caller is, as a gateway says it beside its secret.
 _IDENTITY: Final = frozenset({"x-tenant-id", "x-user-id", "x-service-id", "x-scopes"})
 _SECRET: Final = "x-gateway-secret"  # noqa: S105 - a header's name
+# Source: https://www.rfc-editor.org/rfc/rfc6455#section-5.5
+_MAX_REASON_BYTES: Final = 123
+# Source: https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
+_INTERNAL_ERROR: Final = 1011
 _TRY_AGAIN_LATER: Final = 1013
+
+
+class WebSocketAdapter(ASGIWebSocketAdapter):
+    """A socket whose closing reasons fit the frame that carries them."""
+
+    async def close(self, code: int, reason: str) -> None:
+        encoded = reason.encode(errors="replace")[:_MAX_REASON_BYTES]
+        await super().close(code, encoded.decode(errors="ignore"))
 
 
 class TransportWSHandler(BaseGraphQLTransportWSHandler[Context, None]):
@@ -47,6 +59,9 @@ class TransportWSHandler(BaseGraphQLTransportWSHandler[Context, None]):
         except AssistantError:
             # Nobody was refused: we cannot tell now.
             await self.websocket.close(_TRY_AGAIN_LATER, "Try again later")
+        except Exception as error:  # noqa: BLE001 - the edge: nothing of an unknown error leaves
+            describe(error)
+            await self.websocket.close(_INTERNAL_ERROR, "Internal error")
 
     async def handle_subscribe(self, message: Any) -> None:
         limit = self.max_subscriptions_per_connection
@@ -70,14 +85,14 @@ class TransportWSHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def _send_result_stream(
         self, operation: Operation[Context, None], result_source: Any
     ) -> None:
+        # What stands for no field ends its operation, and only that: Strawberry would close the
+        # connection for a syntax error, and with it every other operation.
         async with aclosing(at_most(result_source, self.view.max_stream_s)) as results:
-            await super()._send_result_stream(operation, results)
-
-    @staticmethod
-    def _get_pre_execution_close_reason(error: GraphQLError) -> str | None:  # noqa: ARG004
-        # A document that cannot be run is its operation's error. Closing the connection for it
-        # would end every other operation too.
-        return None
+            async for result in results:
+                if is_request_error(result):
+                    await operation.send_initial_errors(result.errors or [])
+                    return
+                await operation.send_next(result)
 
 
 def merge_headers(handshake: Mapping[str, str], payload: Mapping[str, Any]) -> dict[str, str]:

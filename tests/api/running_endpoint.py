@@ -46,11 +46,11 @@ class Running:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/graphql"
+        return f"http://127.0.0.1:{self.port}/"
 
     @property
     def ws_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/graphql"
+        return f"ws://127.0.0.1:{self.port}/"
 
 
 @contextmanager
