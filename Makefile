@@ -1,11 +1,13 @@
-# make run    a service on http://127.0.0.1:8090 with an embedded database, migrated and seeded
-# make test   the whole suite
-# make check  format, lint, types, imports, schema drift
-# make bench  benchmarks beside a bare pass-through proxy
-# make lock   renew the locked dependencies
+# make run     a service on http://127.0.0.1:8090 with an embedded database, migrated and seeded
+# make test    the whole suite
+# make check   format, lint, types, imports, schema drift
+# make format  write the code as make check wants it
+# make bench   benchmarks beside a bare pass-through proxy
+# make lock    renew the locked dependencies
+# make clean   remove what can be made again; the database in .data stays
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench lock clean
+.PHONY: help setup run test check schema-check format bench lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -15,7 +17,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
 help:
-	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^# make/make/p' $(firstword $(MAKEFILE_LIST))
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
@@ -52,6 +54,29 @@ setup: .venv/runtime.done $(SHARE)/embedding/model.onnx $(SHARE)/graphiql/graphi
 run: setup
 	ASSISTANT_AUTH_MODE=$${ASSISTANT_AUTH_MODE:-dev} $(BIN)/assistant serve
 
+test: setup .venv/dev.done
+	$(BIN)/pytest
+
+check: .venv/dev.done
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory schema-check
+
+schema-check: .venv/runtime.done
+	@set -o pipefail; $(BIN)/assistant print-schema | diff -u schema.graphql - || \
+		{ echo "schema.graphql is not what the code serves: $(BIN)/assistant print-schema > schema.graphql"; exit 1; }
+
+format: .venv/dev.done
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
 lock: .venv/dev.done
 	$(LOCK) -o requirements.txt
 	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache ops/graphiql/node_modules tests/federation/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
