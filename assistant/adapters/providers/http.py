@@ -186,10 +186,13 @@ class HttpResponse:
 
     async def finish(self) -> None:
         """Wait a moment for the body's end, so that the connection can be used again."""
+        content = self._response.content
+        if content.at_eof():
+            return
         try:
             async with asyncio.timeout(_END_OF_BODY_S):
-                while not self._response.content.at_eof():
-                    await self._response.content.readany()
+                while not content.at_eof():
+                    await content.readany()
         except (aiohttp.ClientError, OSError):
             # TimeoutError is an OSError. What was asked for is here: a bad end costs only
             # the connection, which ``close`` then gives up.
@@ -201,9 +204,12 @@ class HttpResponse:
 
     async def _read(self, deadline: float) -> bytes:
         """The next bytes; none at the end of the body."""
+        content = self._response.content
         try:
+            if content.is_eof():  # it has all come in: nothing is waited for
+                return await content.readany()
             async with asyncio.timeout_at(deadline):
-                return await self._response.content.readany()
+                return await content.readany()
         except TimeoutError as error:
             raise self._clock.exceeded() from error
         except (aiohttp.ClientError, OSError) as error:
