@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import TypeAlias
 
 from assistant.errors import BadUserInput
@@ -21,23 +22,30 @@ def check_text(value: str, path: tuple[str, ...]) -> None:
         raise BadUserInput(
             f"{'.'.join(path)} holds a NUL character (U+0000). Remove it.", path=path
         )
-    # isascii is a flag on the string: the common case costs nothing.
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+    try:
+        value.encode()
+    except UnicodeEncodeError:
         raise BadUserInput(
             f"{'.'.join(path)} holds half of a surrogate pair and is not valid Unicode. "
             "Encode the text as UTF-8.",
             path=path,
-        )
+        ) from None
 
 
 def check_json(value: JsonValue, path: tuple[str, ...], depth: int = 0) -> None:
-    """Apply ``check_text`` to every key and string of ``value``; at most 32 levels. Raises BadUserInput."""
+    """Refuse what JSON cannot carry: texts as in ``check_text``, NaN, more than 32 levels.
+
+    Raises BadUserInput.
+    """
     if depth > MAX_JSON_DEPTH:
         raise BadUserInput(
             f"{'.'.join(path[:2])} is nested deeper than {MAX_JSON_DEPTH} levels.", path=path[:2]
         )
     if isinstance(value, str):
         check_text(value, path)
+    elif isinstance(value, float):
+        if not isfinite(value):
+            raise BadUserInput(f"{'.'.join(path)} is not a finite number.", path=path)
     elif isinstance(value, Mapping):
         for key, item in value.items():
             check_text(key, path)

@@ -333,6 +333,7 @@ async def test_a_defect_of_ours_is_typed_settled_and_says_nothing_of_its_cause()
         ({"text": "a\ud800b"}, ("text",)),
         ({"variables": {"x": 1}}, ("variables",)),
         ({"metadata": {"k": ["\x00"]}}, ("metadata", "k", "0")),
+        ({"metadata": {"k": float("inf")}}, ("metadata", "k")),
         ({"feature": "f" * 200}, ("feature",)),
         ({"parameters": GenerationParameters(temperature=2.1)}, ("parameters", "temperature")),
         (
