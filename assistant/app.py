@@ -23,7 +23,7 @@ from assistant.adapters.postgres.completions import PostgresCompletions
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
 from assistant.adapters.postgres.ledger import PostgresLedger
-from assistant.adapters.postgres.listen import listen
+from assistant.adapters.postgres.listen import CATALOG_CHANNEL, listen
 from assistant.adapters.postgres.migrate import upgrade
 from assistant.adapters.postgres.models import PostgresModels
 from assistant.adapters.postgres.partitions import PartitionMaintenance
@@ -117,6 +117,10 @@ def create_app(settings: Settings) -> Starlette:
             db = await stack.enter_async_context(database(settings))
             await PostgresSeeds(db).apply(read_seeds(), clock.now())
 
+            partitions = PartitionMaintenance(db, settings.retention_months)
+            await partitions.start()
+            stack.push_async_callback(partitions.close)
+
             embedder = MiniLmEmbedder(settings.embedding_dir)
             stack.push_async_callback(embedder.close)
             http = await stack.enter_async_context(HttpClient())
@@ -197,7 +201,6 @@ def create_app(settings: Settings) -> Starlette:
             for name, work in (
                 ("providers", models.watch),
                 ("catalog", lambda: _follow_catalog(db, forget)),
-                ("partitions", PartitionMaintenance(db, settings.retention_months).run),
             ):
                 task = asyncio.create_task(_forever(name, work), name=name)
                 stack.push_async_callback(_cancelled, task)
@@ -260,5 +263,5 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 async def _follow_catalog(db: Database, forget: Callable[[str], None]) -> None:
     """Forget what other replicas and administrators have changed."""
-    async for tenant_id in listen(db, "assistant_catalog"):
+    async for tenant_id in listen(db, CATALOG_CHANNEL):
         forget(tenant_id)
