@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,10 +59,9 @@ class EmbeddedPostgres:
 
     async def stop(self) -> None:
         """Leave the server; who leaves last stops it."""
-        if self._watching is not None:
+        if self._watching is not None and not self._watching.done():
             self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-            self._watching = None
+            await asyncio.wait({self._watching})
         await asyncio.to_thread(self._leave)
 
     def _url(self, role: str) -> str:
@@ -80,8 +78,6 @@ class EmbeddedPostgres:
         try:
             folder = self._folder.resolve()
             folder.parent.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder.parent, os.W_OK | os.X_OK):
-                raise PermissionError(13, "no permission to write there")
             self._folder = folder
             self._cluster = Cluster(folder)
             with self._turn():
@@ -91,9 +87,10 @@ class EmbeddedPostgres:
                 fcntl.flock(in_use, fcntl.LOCK_SH)
                 self._in_use = in_use
         except OSError as error:
+            is_in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+            reason = "a file is in its place" if is_in_the_way else error.strerror or str(error)
             raise DatabaseStartError(
-                f"the data folder {error.filename or self._folder} cannot be used: "
-                f"{(error.strerror or str(error)).lower()}; "
+                f"the data folder {self._folder.parent} cannot be used: {reason.lower()}; "
                 "set ASSISTANT_DATA_DIR to a folder that this user may write"
             ) from error
 
