@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Self, assert_never
+from typing import Self, assert_never, cast
 from uuid import UUID
 
 import strawberry
@@ -24,6 +24,7 @@ from assistant.domain.completion import (
     FinishReason,
     MessageRole,
 )
+from assistant.domain.values import JsonObject
 from assistant.errors import BadUserInput, ErrorCode
 from assistant.services.streaming import stream
 
@@ -111,7 +112,7 @@ class CompletionRequest:
             caller=context.caller,
             prompt_name=self.prompt_name,
             prompt_version=self.prompt_version,
-            variables=self.variables,  # type: ignore[arg-type] - an object, see above
+            variables=cast("JsonObject | None", self.variables),
             messages=None
             if self.messages is None
             else tuple(
@@ -122,7 +123,7 @@ class CompletionRequest:
             model=self.model,
             parameters=(self.parameters or GenerationParameters()).to_domain(),
             feature=self.feature,
-            metadata=self.metadata,  # type: ignore[arg-type]
+            metadata=cast("JsonObject | None", self.metadata),
         )
 
 

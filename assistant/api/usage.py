@@ -45,7 +45,9 @@ class FeatureUsage:
 class UsageSummary:
     period: UsageWindow = strawberry.field(description="The window.")
     requests: int = strawberry.field(description="Completions asked for, refused ones included.")
-    failed_requests: int = strawberry.field(description="Those that ended without a whole answer.")
+    failed_requests: int = strawberry.field(
+        description="Those that ended in an error; stopped ones are not among them."
+    )
     cached_requests: int = strawberry.field(description="Those answered from the cache.")
     prompt_tokens: BigInt = strawberry.field(description="Tokens sent to models.")
     completion_tokens: BigInt = strawberry.field(description="Tokens that models answered.")
@@ -86,6 +88,7 @@ class UsageSummary:
                     cost=usd(share.cost),
                 )
                 for share in summary.by_feature
+                if share.key
             ],
         )
 

@@ -69,7 +69,7 @@ async def test_a_disconnect_closes_the_provider_and_is_charged(
         while (found := await usage(generating, alice))["requests"] == 0:
             await asyncio.sleep(0.05)
     assert int(found["completionTokens"]) >= 3
-    assert found["failedRequests"] == 1
+    assert found["failedRequests"] == 0
 
 
 @pytest.mark.parametrize(
