@@ -15,11 +15,14 @@ from typing import Any, Final, cast
 from graphql import (
     DefinitionNode,
     GraphQLError,
+    GraphQLInputObjectType,
     GraphQLObjectType,
+    GraphQLSchema,
     Node,
     ObjectTypeDefinitionNode,
     SchemaDefinitionNode,
     SchemaExtensionNode,
+    Undefined,
     get_named_type,
     is_leaf_type,
     parse,
@@ -101,6 +104,7 @@ class SubgraphSchema(Schema):
             if isinstance(type_.definition, StrawberryObjectDefinition)
             and any(isinstance(directive, Key) for directive in type_.definition.directives or ())
         }
+        _forget_null_defaults(self._schema)
         self._sdl = _print(self)
         service = cast("GraphQLObjectType", self._schema.type_map["_Service"])
         service.fields["sdl"].resolve = lambda _service, _info: self._sdl
@@ -199,6 +203,23 @@ class _Entity:
                         f"A representation of {self.name} has a {name} of the wrong type."
                     ) from None
         return self.resolve_reference(**arguments)
+
+
+def _forget_null_defaults(schema: GraphQLSchema) -> None:
+    """Let an optional argument or field of Python, ``= None``, have no default in the schema.
+
+    ``= null`` says nothing more to a client, but has to be the same in every subgraph.
+    """
+    for type_ in schema.type_map.values():
+        if isinstance(type_, GraphQLInputObjectType):
+            optional = list(type_.fields.values())
+        elif isinstance(type_, GraphQLObjectType):
+            optional = [arg for field in type_.fields.values() for arg in field.args.values()]
+        else:
+            continue
+        for value in optional:
+            if value.default_value is None:
+                value.default_value = Undefined
 
 
 def print_sdl(schema: SubgraphSchema) -> str:

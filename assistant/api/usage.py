@@ -54,9 +54,11 @@ class UsageSummary:
     total_tokens: BigInt = strawberry.field(description="Both together.")
     cost: Money = strawberry.field(description="What they cost.")
     saved_cost: Money = strawberry.field(description="What cached answers would have cost.")
-    by_model: list[ModelUsage] = strawberry.field(description="By model, most requests first.")
+    by_model: list[ModelUsage] = strawberry.field(
+        description="By model, dearest first; refusals that reached none are left out."
+    )
     by_feature: list[FeatureUsage] = strawberry.field(
-        description="By feature, most requests first; requests that named none are left out."
+        description="By feature, dearest first; requests that named none are left out."
     )
 
     @classmethod
@@ -79,6 +81,7 @@ class UsageSummary:
                     cost=usd(share.cost),
                 )
                 for share in summary.by_model
+                if share.key
             ],
             by_feature=[
                 FeatureUsage(
