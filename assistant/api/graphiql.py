@@ -28,11 +28,14 @@ _ENDPOINT = "/graphql"
 _ASSETS = "/graphql/assets"
 
 _TEXT = (
-    "The lighthouse at Cape Byron was built in 1901. Its lens weighs eight tonnes and floats in "
-    "a bath of mercury. The light was automated in 1989, and today half a million people a year "
-    "climb the headland to watch whales pass."
+    "The harbour of Varde was closed to ships on Monday. A storm had torn two cranes from their "
+    "rails during the night. Nobody was hurt, but one crane fell across the only road to the "
+    "ferry. The harbour master expects the road to be clear by Thursday. Until then, ferries "
+    "leave from the old pier at Skallen, four kilometres to the north. Cafés near the pier have "
+    "sold out of bread twice since morning. The company that runs the harbour says that new "
+    "cranes will take a year to build."
 )
-_INPUT = {"promptName": "summarize-text", "variables": {"text": _TEXT}}
+_INPUT = {"promptName": "summarize-text", "variables": {"max_sentences": 2, "text": _TEXT}}
 
 SUMMARIZE: Final = """\
 # Ctrl-Enter runs it. The second tab streams the answer.
@@ -68,8 +71,8 @@ mutation Summarize($input: CompletionRequest!) {
 }
 """
 
-SUMMARIZE_STREAMED: Final = """\
-subscription SummarizeStreamed($input: CompletionRequest!) {
+SUMMARY_STREAM: Final = """\
+subscription SummaryStream($input: CompletionRequest!) {
   completionStream(input: $input) {
     __typename
     eventId
@@ -104,8 +107,8 @@ subscription SummarizeStreamed($input: CompletionRequest!) {
 _CONFIG = {
     "endpoint": _ENDPOINT,
     "tabs": [
-        {"query": query, "variables": json.dumps({"input": _INPUT}, indent=2)}
-        for query in (SUMMARIZE, SUMMARIZE_STREAMED)
+        {"query": query, "variables": json.dumps({"input": _INPUT}, indent=2, ensure_ascii=False)}
+        for query in (SUMMARIZE, SUMMARY_STREAM)
     ],
 }
 

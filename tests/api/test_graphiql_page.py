@@ -15,7 +15,7 @@ import pytest_asyncio
 from graphql import parse, validate
 from starlette.applications import Starlette
 
-from assistant.api.graphiql import SUMMARIZE, SUMMARIZE_STREAMED, graphiql_html, load_graphiql
+from assistant.api.graphiql import SUMMARIZE, SUMMARY_STREAM, graphiql_html, load_graphiql
 from assistant.api.schema import create_schema
 
 PACKAGES = Path(__file__).parents[2] / "ops" / "graphiql" / "package-lock.json"
@@ -66,7 +66,7 @@ def test_the_cdn_serves_the_versions_that_are_bundled() -> None:
     assert named == {(name, locked[f"node_modules/{name}"]["version"]) for name, _ in named}
 
 
-@pytest.mark.parametrize("document", [SUMMARIZE, SUMMARIZE_STREAMED])
+@pytest.mark.parametrize("document", [SUMMARIZE, SUMMARY_STREAM])
 def test_the_operations_of_the_page_are_valid(document: str) -> None:
     assert validate(create_schema()._schema, parse(document)) == []
 

@@ -60,7 +60,7 @@ try {
   report.shown.query = await shown(page);
   await page.screenshot({ path: join(screenshots, "graphiql-query.png") });
 
-  await page.getByRole("tab", { name: "SummarizeStreamed" }).click();
+  await page.getByRole("tab", { name: "SummaryStream" }).click();
   await page.waitForTimeout(500); // GraphiQL parses what is in the editor after a pause
   report.subscription = await run(page);
   report.shown.subscription = await shown(page);

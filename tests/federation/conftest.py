@@ -24,6 +24,12 @@ from tests.federation.processes import HERE, ROOT, Program, run_node, running
 from tests.running_service import running_service
 
 GATEWAY_SECRET = "a-secret-that-only-gateways-know"
+GATEWAY_IDENTITY = {
+    "x-gateway-secret": GATEWAY_SECRET,
+    "x-tenant-id": "acme",
+    "x-service-id": "gateway",
+}
+"""What a gateway sends when no user is involved."""
 _NEEDED_NODE = 20
 
 

@@ -55,3 +55,5 @@ const gateway = createGatewayRuntime({
 const server = createServer(gateway).listen(0, "127.0.0.1", () =>
   console.log(JSON.stringify({ url: `http://127.0.0.1:${server.address().port}/graphql` })),
 );
+// The runtime listens for the signal too, and would go on until idle connections have timed out.
+process.on("SIGTERM", () => process.exit());

@@ -7,7 +7,7 @@ from pathlib import Path
 from graphql import ObjectTypeDefinitionNode, StringValueNode, parse
 
 from tests.federation.client import GraphQLClient
-from tests.federation.conftest import GATEWAY_SECRET, Supergraph
+from tests.federation.conftest import GATEWAY_IDENTITY, Supergraph
 from tests.federation.processes import HERE, ROOT
 
 
@@ -26,7 +26,7 @@ def test_another_team_points_at_our_entities_by_every_key_they_have() -> None:
 
 
 def test_the_service_publishes_the_schema_that_was_composed(subgraph: str) -> None:
-    client = GraphQLClient(subgraph, {"x-gateway-secret": GATEWAY_SECRET})
+    client = GraphQLClient(subgraph, GATEWAY_IDENTITY)
     sdl = client.execute("{ _service { sdl } }")["_service"]["sdl"]
     assert sdl == (ROOT / "schema.graphql").read_text(encoding="utf-8")
 

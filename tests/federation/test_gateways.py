@@ -69,8 +69,8 @@ def test_the_first_query_of_the_readme_runs_through_a_gateway(gateway: Gateway) 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     query = re.findall(r"```graphql\n(.*?)```", readme, re.DOTALL)[0]
     answer = gateway.client("ada").execute(query)["generateCompletion"]
-    assert "Varde" in answer["text"]
     assert answer["model"]["id"] == "builtin/extractive"
+    assert answer["text"].split(". ")[0] in query
 
 
 def test_a_gateway_joins_each_entity_by_each_of_its_keys(gateway: Gateway) -> None:
