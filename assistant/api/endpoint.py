@@ -255,7 +255,8 @@ class GraphQLEndpoint(GraphQL[Context, None]):
             if error.code in (ErrorCode.UNAUTHENTICATED, ErrorCode.FORBIDDEN):
                 raise ConnectionRejectionError from None
             raise
-        return UNSET
+        acknowledgement: UnsetType = UNSET  # without a payload
+        return acknowledgement
 
     def decode_json(self, data: str | bytes) -> object:
         return decode_json(data)

@@ -36,8 +36,9 @@ from strawberry.types import ExecutionContext, Info
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.unset import UNSET
 
+from assistant.api.documents import DocumentGate, Documents
 from assistant.api.errors import coded, present
-from assistant.api.limits import DocumentGate, Documents, Limits
+from assistant.api.limits import Limits
 from assistant.errors import BadUserInput, ErrorCode
 
 MAX_REPRESENTATIONS: Final = 500
