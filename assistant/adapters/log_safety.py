@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-from assistant.errors import AssistantError
+_OUR_PACKAGE = __name__.partition(".")[0]
 
 REDACTED = "[redacted]"
 
@@ -53,8 +53,8 @@ def safe_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 def describe_exception(error: BaseException) -> str:
     """Type, and the message only where it cannot quote a caller.
 
-    Our own messages are written to be shown, the operating system's name files and addresses;
-    any other may quote its input: psycopg the row, GraphQL the document, Pydantic the value.
+    The messages of this package are written to be shown, the operating system's name files and
+    addresses. Any other may quote its input: psycopg the row, GraphQL the document.
     """
     kind = type(error)
     name = (
@@ -62,8 +62,8 @@ def describe_exception(error: BaseException) -> str:
         if kind.__module__ == "builtins"
         else f"{kind.__module__}.{kind.__qualname__}"
     )
-    if isinstance(error, AssistantError):
-        return f"{name}: {_safe_text(error.message)}"
+    if kind.__module__.partition(".")[0] == _OUR_PACKAGE:
+        return f"{name}: {_safe_text(str(error))}"
     if isinstance(error, OSError) and error.strerror:
         return f"{name}: {_safe_text(str(error.strerror))}"
     return name

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import httpx
 from starlette.applications import Starlette
@@ -159,3 +161,23 @@ async def test_metrics_are_prometheus_text() -> None:
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert f'assistant_build_info{{version="{__version__}"}} 1.0' in response.text
+
+
+async def container_check(address: str) -> int | None:
+    """What the image's HEALTHCHECK ends with, for a service on ``address``."""
+    check = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "ops/healthcheck.py",
+        env={"ASSISTANT_PORT": address.partition(":")[2]},
+        cwd=Path(__file__).parents[2],
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return await check.wait()
+
+
+async def test_the_containers_check_tells_ready_from_unavailable_and_from_gone() -> None:
+    async with serving(application({"database": well})) as address:
+        assert await container_check(address) == 0
+    assert await container_check(address) == 1
+    async with serving(application({"database": failing("down")})) as address:
+        assert await container_check(address) == 1

@@ -19,6 +19,7 @@ import structlog
 from graphql import GraphQLError, Source
 
 from assistant.adapters.logging import configure_logging
+from assistant.adapters.postgres.errors import DatabaseStartError
 from assistant.errors import NotFound, StorageUnavailable
 from assistant.settings import Settings
 
@@ -198,9 +199,10 @@ def test_an_exception_shows_where_and_what_kind_but_not_its_text(lines: Stream) 
     assert WISH not in lines.getvalue()
 
 
-def test_our_own_message_is_shown(lines: Stream) -> None:
-    log.error("start_failed", exc_info=StorageUnavailable("The database does not answer."))
-    assert lines.line()["exception"].endswith("StorageUnavailable: The database does not answer.")
+@pytest.mark.parametrize("kind", [StorageUnavailable, DatabaseStartError])
+def test_our_own_message_is_shown(lines: Stream, kind: type[Exception]) -> None:
+    log.error("start_failed", exc_info=kind("The database does not answer."))
+    assert lines.line()["exception"].endswith(f"{kind.__name__}: The database does not answer.")
 
 
 def test_the_operating_systems_reason_is_shown(lines: Stream) -> None:

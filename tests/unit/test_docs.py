@@ -1,0 +1,61 @@
+"""What the documents say about the code is so."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from assistant.adapters.telemetry import PrometheusTelemetry
+from assistant.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in (ROOT, ROOT / "docs", ROOT / "docs/decisions")
+    for path in folder.glob("*.md")
+)
+
+
+def shown(default: object) -> str:
+    """A setting's default as the table shows it."""
+    if default is None or default == ():
+        return "none"
+    if isinstance(default, Path) and default.is_absolute():
+        default = Path(".venv") / default.relative_to(sys.prefix)
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+def test_the_settings_table_names_every_setting_with_its_default() -> None:
+    rows = re.findall(rf"^\| `({PREFIX}\w+)` \| (.+?) \| (.+) \|$", OPERATIONS, re.MULTILINE)
+    assert [(name, default) for name, default, _ in rows] == [
+        (PREFIX + name.upper(), shown(field.default))
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def test_the_metrics_table_names_every_metric_of_ours() -> None:
+    body = PrometheusTelemetry().metrics_response()[0].decode()
+    exported = set(re.findall(r"^# TYPE ((?:assistant|gen_ai)_\w+)", body, re.MULTILINE))
+    section = OPERATIONS.partition("## Metrics")[2].partition("\n## ")[0]
+    rows = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert exported - rows == set()
+    # Gauges that the application adds are not known to an empty registry.
+    assert rows - exported == {"assistant_running"}
+
+
+def test_the_index_of_decisions_is_complete() -> None:
+    index = (ROOT / "docs/decisions/README.md").read_text()
+    listed = re.findall(r"^- \[(\d{4})\]\((\1-[\w-]+\.md)\) .", index, re.MULTILINE)
+    files = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+    assert [name for _, name in listed] == [path.name for path in files]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_relative_link_leads_somewhere(document: str) -> None:
+    path = ROOT / document
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
