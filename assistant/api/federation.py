@@ -201,7 +201,7 @@ class _Entity:
                     arguments[name] = coerce(representation[name])
                 except GraphQLError:
                     raise _bad_representation(
-                        f"A representation of {self.name} has a {name} of the wrong type."
+                        f"A representation of {self.name} has the wrong type of {name}."
                     ) from None
         return self.resolve_reference(**arguments)
 
