@@ -3,7 +3,7 @@
 
 FROM node:22.21.1-bookworm-slim AS graphiql
 WORKDIR /build/ops/graphiql
-COPY ops/graphiql/package.json ops/graphiql/package-lock.json ./
+COPY ops/graphiql/.npmrc ops/graphiql/package.json ops/graphiql/package-lock.json ./
 RUN npm ci
 COPY ops/graphiql ./
 COPY assistant/api/graphiql.mjs /build/assistant/api/

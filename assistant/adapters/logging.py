@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 # whatever the level: at "info" SQLAlchemy prints parameters and HTTP clients print addresses.
 _TALKATIVE = ("uvicorn", "alembic")
 
+# How the lines begin that say nothing, or what RequestLog says better: uvicorn prints the paths of
+# WebSockets with their query strings, and a failed start as the text of a traceback.
+_NOISE = {
+    "uvicorn.error": ('%s - "WebSocket ', "Traceback "),
+    "alembic.runtime.migration": ("Context impl", "Will assume"),
+}
+
 # Compact, and ASCII only, so that a line is one line to every reader. Built once: json.dumps
 # with options builds an encoder per call.
 _encode = JSONEncoder(separators=(",", ":")).encode
@@ -77,11 +84,8 @@ def _adopt_standard_logging(stream: TextIO, level: int, processors: list[Process
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Drop what is said better elsewhere: uvicorn prints paths of WebSockets with their query
-    strings, and a failed start as the text of a traceback. RequestLog logs both."""
-    if record.name != "uvicorn.error" or not isinstance(record.msg, str):
-        return True
-    return not record.msg.startswith(('%s - "WebSocket ', "Traceback "))
+    noise = _NOISE.get(record.name)
+    return noise is None or not (isinstance(record.msg, str) and record.msg.startswith(noise))
 
 
 def _from_library(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

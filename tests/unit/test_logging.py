@@ -154,6 +154,13 @@ def test_uvicorns_own_access_lines_are_left_to_the_request_log(lines: Stream) ->
     assert lines.line()["event"] == "Uvicorn running on http://127.0.0.1:8090"
 
 
+def test_a_migration_is_a_line_and_what_alembic_assumes_is_none(lines: Stream) -> None:
+    alembic = logging.getLogger("alembic.runtime.migration")
+    alembic.info("Context impl %s.", "PostgresqlImpl")
+    alembic.info("Running upgrade 0001 -> 0002")
+    assert lines.line()["event"] == "Running upgrade 0001 -> 0002"
+
+
 def test_a_graphql_error_given_as_the_message_does_not_quote_the_document(lines: Stream) -> None:
     error = GraphQLError(WISH, source=Source(f'{{ ask(text: "{WISH}") }}'), positions=[2])
     logging.getLogger("strawberry.execution").error(error, exc_info=error)
