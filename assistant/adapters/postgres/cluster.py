@@ -95,6 +95,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._lock = folder / "postmaster.pid"
         self._programs = _programs()
         self._user: ServerUser | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -124,34 +125,40 @@ class Cluster:
             self._create()
 
     def find_server(self) -> Server | None:
-        """The server that runs on the folder, starting and stopping ones included.
-
-        What a killed server left behind is cleared away: its process id may by now be
-        another program's, which PostgreSQL would take for a running server.
-        """
-        if self._process is not None:
-            self._process.poll()  # takes note of its death: it would stay a zombie otherwise
-        lock = self.folder / "postmaster.pid"
+        """The server that runs on the folder, starting and stopping ones included."""
         try:
-            lines = [line.strip() for line in lock.read_text().splitlines()]
+            lines = self._lock.read_text().splitlines()
         except FileNotFoundError:
             return None
         # Source: "Data directory lock file", src/include/utils/pidfile.h of PostgreSQL.
-        pid = int(lines[0]) if lines and lines[0].isdigit() else 0
-        socket_folder = Path(lines[4]) if len(lines) > 4 and lines[4] else self.folder
-        is_ready = len(lines) > 7 and lines[7] == "ready"
-        # The socket is asked as well because the process may be in another container.
-        if self._is_server(pid) or _accepts(socket_folder / _SOCKET):
-            return Server(pid, socket_folder, is_ready)
-        lock.unlink(missing_ok=True)
-        return None
+        pid, _, _, _, socket_folder, _, _, status, *_ = [line.strip() for line in lines] + [""] * 8
+        server = Server(
+            pid=int(pid) if pid.isdigit() else 0,
+            socket_folder=Path(socket_folder or self.folder),
+            is_ready=status == "ready",
+        )
+        return server if self.is_alive(server) else None
 
-    def is_alive(self, server: Server | None) -> bool:
-        """Whether the server's process is still there; one in another container counts as alive."""
-        if server is None:
+    def clear_left_over(self) -> bool:
+        """Remove a dead server's lock file; whether there was one.
+
+        Its process id may by now be another program's, which PostgreSQL itself would take for
+        a running server.
+        """
+        if not self._lock.exists():
             return False
+        # Whoever was killed while starting a server may have left one that writes it just now.
+        time.sleep(0.2)
+        if self.find_server() is None:
+            self._lock.unlink(missing_ok=True)
+        return True
+
+    def is_alive(self, server: Server) -> bool:
+        """Whether the server is still there; the socket is asked as well, because its process
+        may be in another container.
+        """
         if self._process is not None:
-            self._process.poll()
+            self._process.poll()  # takes note of its death: it would stay a zombie otherwise
         return self._is_server(server.pid) or _accepts(server.socket_folder / _SOCKET)
 
     def start_server(self) -> Server:
@@ -161,6 +168,7 @@ class Cluster:
         command = [str(self._programs / "postgres"), "-D", str(self.folder)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
+        logged = self._log_sizes()
         with tempfile.TemporaryFile() as output:
             # A session of its own: Ctrl-C in the terminal must reach the service only, which
             # still has answers to finish and to record.
@@ -173,10 +181,12 @@ class Cluster:
                     return server
                 time.sleep(0.01)
             output.seek(0)
-            said = output.read().decode(errors="replace")
+            said = output.read()
         if process.poll() is None:
             process.send_signal(signal.SIGQUIT)
             process.wait()
+        for log in self._log_sizes():
+            said += log.read_bytes()[logged.get(log, 0) :]
         raise DatabaseStartError(
             f"the embedded database in {self.folder} does not start: {_reason(said)}"
             f" (log: {self.folder / 'log'})"
@@ -254,9 +264,8 @@ class Cluster:
             )
             if process.wait() != 0:
                 output.seek(0)
-                said = output.read().decode(errors="replace")
                 raise DatabaseStartError(
-                    f"a new database cannot be made in {self.folder}: {_reason(said)}"
+                    f"a new database cannot be made in {self.folder}: {_reason(output.read())}"
                 )
 
     def _spawn(
@@ -287,6 +296,9 @@ class Cluster:
             )
         except (psutil.Error, ValueError):
             return False
+
+    def _log_sizes(self) -> dict[Path, int]:
+        return {log: log.stat().st_size for log in (self.folder / "log").glob("*.log")}
 
     def _socket_folder(self) -> Path:
         path = self.folder / _SOCKET
@@ -331,9 +343,9 @@ def _quoted(folder: Path) -> str:
     return '"' + str(folder).replace('"', '""') + '"'
 
 
-def _reason(said: str) -> str:
+def _reason(said: bytes) -> str:
     """The line of a program's output that a person should read."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
     for mark in ("FATAL:", "PANIC:", "error:", "No space left", "terminated by signal"):
         for line in lines:
             if mark in line:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 from sqlalchemy import TextClause, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from assistant.adapters.postgres.address import SERVICE_ROLE, connection_arguments
@@ -15,7 +15,6 @@ from assistant.adapters.postgres.errors import DatabaseStartError, storage_error
 from assistant.adapters.postgres.migrate import expected_revision
 from assistant.errors import StorageUnavailable
 
-_ACQUIRE_TIMEOUT_S = 5
 _SESSION = {
     "timezone": "UTC",
     "statement_timeout": "15s",
@@ -56,7 +55,7 @@ class Database:
     without help.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, acquire_timeout_s: float = 5.0) -> None:
         self._arguments = connection_arguments(url, **_SESSION)
         self._url = url
         self._engine: AsyncEngine = create_async_engine(
@@ -64,9 +63,10 @@ class Database:
             async_creator=self._connect,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=_ACQUIRE_TIMEOUT_S,
+            pool_timeout=acquire_timeout_s,
             use_native_hstore=False,
-            # An error's text must not carry a prompt.
+            # An error's text must not carry a prompt. (PostgreSQL itself leaves a refused row
+            # out of its message where row-level security applies: everywhere, here.)
             hide_parameters=True,
         )
 
@@ -107,6 +107,8 @@ class Database:
                 found = (await connection.execute(statement)).scalar()
         except StorageUnavailable as error:
             return error.message
+        except ProgrammingError:
+            return "The database has not been migrated. Run `assistant migrate`."
         if found != expected_revision():
             return f"The database is at revision {found}, this program needs {expected_revision()}."
         return None

@@ -111,7 +111,6 @@ class EmbeddedPostgres:
 
     def _ensure_server(self) -> Server:
         assert self._cluster is not None
-        is_left_over = (self._folder / "postmaster.pid").exists()
         deadline = time.monotonic() + _STOPPING_TIMEOUT_S
         while (server := self._cluster.find_server()) is not None:
             if server.is_ready:
@@ -123,7 +122,7 @@ class EmbeddedPostgres:
                     f"end the process {server.pid} and try again"
                 )
             time.sleep(0.05)
-        for pause_s in _PAUSES_AFTER_A_CRASH_S if is_left_over else ():
+        for pause_s in _PAUSES_AFTER_A_CRASH_S if self._cluster.clear_left_over() else ():
             try:
                 return self._cluster.start_server()
             except DatabaseStartError:
@@ -132,6 +131,7 @@ class EmbeddedPostgres:
 
     async def _watch(self) -> None:
         assert self._cluster is not None
+        assert self._server is not None
         while True:
             await asyncio.sleep(_WATCH_INTERVAL_S)
             if self._cluster.is_alive(self._server):

@@ -83,7 +83,7 @@ async def _execute(connection: psycopg.AsyncConnection, parameters: tuple[str, s
         with storage_errors():
             await connection.execute(_WRITE, parameters, prepare=True)
     except psycopg.Error as error:
-        # PostgreSQL's own message may quote the row, and with it what a model said.
+        # PostgreSQL's own message may quote a value, and with it what a model said.
         where = error.diag.constraint_name or error.diag.column_name or "no constraint"
         raise InternalError(
             f"The ledger refused a row (SQLSTATE {error.sqlstate}, {where})."

@@ -1,0 +1,397 @@
+"""Tenants are apart in the database itself: every table, every function, whatever the code does."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from assistant.adapters.postgres import migrate
+from assistant.adapters.postgres.connection import Database
+from assistant.adapters.postgres.errors import DatabaseStartError
+from assistant.adapters.postgres.ledger import PostgresLedger
+from tests.postgres.completions import running, succeeded
+from tests.postgres.server import DatabaseUrls, PostgresServer, connect
+
+CATALOG = ("llm_models", "model_groups", "prompt_versions", "prompts", "providers")
+PRIVATE = ("api_keys", "completions", "seeds", "usage_logs")
+
+# One row per table for the tenant in :tenant, written as somebody who is above row security.
+ROWS = {
+    "providers": "INSERT INTO providers (tenant_id, name, kind) VALUES (:tenant, 'p', 'OLLAMA')",
+    "llm_models": (
+        "INSERT INTO llm_models (tenant_id, provider, name, capabilities, context_window) "
+        "VALUES (:tenant, 'p', 'm', '{CHAT}', 1)"
+    ),
+    "model_groups": "INSERT INTO model_groups VALUES (:tenant, 'g', '{p/m}')",
+    "prompts": (
+        "INSERT INTO prompts (tenant_id, id, name, category, created_at, updated_at) "
+        "VALUES (:tenant, :id, 'hello', 'c', now(), now())"
+    ),
+    "prompt_versions": (
+        "INSERT INTO prompt_versions (tenant_id, id, prompt_id, version, status, template, "
+        "variables, task, parameters, created_at) "
+        "VALUES (:tenant, :id, :id, 1, 'DRAFT', 't', '[]', 'GENERAL', '{}', now())"
+    ),
+    "seeds": "INSERT INTO seeds VALUES (:tenant, 'provider', 'p', sha256('x'))",
+    "api_keys": (
+        "INSERT INTO api_keys (tenant_id, id, name, prefix, secret_hash, scopes, created_at) "
+        "VALUES (:tenant, :id, 'n', 'p', sha256(:tenant::bytea), '{}', now())"
+    ),
+    "completions": (
+        "INSERT INTO completions (tenant_id, id, created_at, status, model, text, prompt_tokens, "
+        "completion_tokens, cached_tokens, is_estimated, cost, cache, decision, latency_ms) "
+        "VALUES (:tenant, :id, now(), 'RUNNING', '', '', 0, 0, 0, false, 0, 'MISS', '{}', 0)"
+    ),
+    "usage_logs": (
+        "INSERT INTO usage_logs (tenant_id, id, created_at, status, model, provider, "
+        "prompt_tokens, completion_tokens, cached_tokens, is_estimated, cost, saved_cost, cache, "
+        "latency_ms) "
+        "VALUES (:tenant, :id, now(), 'FAILED', '', '', 0, 0, 0, false, 0, 0, 'MISS', 0)"
+    ),
+}
+
+
+def insertion(table: str, tenant: str) -> str:
+    return ROWS[table].replace(":tenant", f"'{tenant}'").replace(":id", f"'{uuid4()}'")
+
+
+async def fill(urls: DatabaseUrls, *tenants: str) -> None:
+    async with await connect(urls.superuser) as connection:
+        for tenant in tenants:
+            id_ = uuid4()
+            for statement in ROWS.values():
+                sql = statement.replace(":tenant", f"'{tenant}'").replace(":id", f"'{id_}'")
+                await connection.execute(sql.encode())
+
+
+async def fetch(urls: DatabaseUrls, sql: str) -> list[tuple[object, ...]]:
+    async with await connect(urls.superuser) as connection:
+        cursor = await connection.execute(sql.encode())
+        return await cursor.fetchall()
+
+
+# ------------------------------------------------------------------ what must hold for any table
+
+
+async def test_every_table_has_row_security_that_binds_its_owner_too(urls: DatabaseUrls) -> None:
+    unprotected = await fetch(
+        urls,
+        """
+        SELECT relname FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
+          AND NOT (relrowsecurity AND relforcerowsecurity)
+        """,
+    )
+
+    assert unprotected == [("alembic_version",)]
+
+
+async def test_every_table_is_known_to_these_tests(urls: DatabaseUrls) -> None:
+    tables = await fetch(
+        urls,
+        """
+        SELECT relname FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relrowsecurity AND NOT relispartition
+        ORDER BY relname
+        """,
+    )
+
+    assert [name for (name,) in tables] == sorted(CATALOG + PRIVATE)
+
+
+async def test_every_primary_key_begins_with_the_tenant(urls: DatabaseUrls) -> None:
+    others = await fetch(
+        urls,
+        """
+        SELECT relname FROM pg_class JOIN pg_index ON indrelid = pg_class.oid AND indisprimary
+        JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+        WHERE relnamespace = 'public'::regnamespace AND attname <> 'tenant_id'
+        """,
+    )
+
+    assert others == [("alembic_version",)]
+
+
+async def test_a_partition_cannot_be_reached_past_its_table(urls: DatabaseUrls) -> None:
+    granted = await fetch(
+        urls,
+        """
+        SELECT relname FROM pg_class WHERE relispartition
+          AND has_table_privilege('assistant_service', oid, 'SELECT, INSERT, UPDATE, DELETE')
+        """,
+    )
+
+    assert granted == []
+
+
+async def test_every_function_that_runs_as_somebody_else_is_locked_down(
+    urls: DatabaseUrls,
+) -> None:
+    functions = await fetch(
+        urls,
+        """
+        SELECT proname, proowner::regrole::text,
+               'search_path=pg_catalog, pg_temp' = ANY(proconfig),
+               ARRAY(SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END
+                     FROM aclexplode(proacl) WHERE grantee <> proowner)
+        FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace
+        ORDER BY proname
+        """,
+    )
+
+    service = ["assistant_service"]
+    assert functions == [
+        ("assistant_find_api_key", "assistant_ledger", True, service),
+        ("assistant_maintain_partitions", "assistant_owner", True, service),
+        ("assistant_open", "assistant_ledger", True, service),
+        ("assistant_settle", "assistant_ledger", True, service),
+    ]
+
+
+async def test_no_role_of_ours_is_above_row_security(urls: DatabaseUrls) -> None:
+    above = await fetch(
+        urls,
+        "SELECT rolname FROM pg_roles WHERE rolname LIKE 'assistant_%' "
+        "AND (rolsuper OR rolbypassrls)",
+    )
+
+    assert above == []
+
+
+async def test_the_ledgers_role_sees_the_ledger_and_the_keys_and_nothing_else(
+    urls: DatabaseUrls,
+) -> None:
+    seen = await fetch(
+        urls,
+        """
+        SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+          AND relkind IN ('r', 'p')
+          AND has_table_privilege('assistant_ledger', oid, 'SELECT, INSERT, UPDATE, DELETE')
+        ORDER BY relname
+        """,
+    )
+
+    assert seen == [("api_keys",), ("completions",), ("usage_logs",)]
+
+
+# ------------------------------------------------------------------ what a tenant sees and writes
+
+
+@pytest.mark.parametrize("table", PRIVATE)
+async def test_a_private_row_is_seen_by_its_own_tenant_only(
+    urls: DatabaseUrls, database: Database, table: str
+) -> None:
+    await fill(urls, "acme", "globex", "platform")
+
+    async with database.tenant("acme") as connection:
+        rows = await connection.execute(text(f"SELECT tenant_id FROM {table}"))
+
+    assert rows.all() == [("acme",)]
+
+
+@pytest.mark.parametrize("table", CATALOG)
+async def test_a_catalog_row_is_seen_by_its_tenant_and_the_platforms_by_all(
+    urls: DatabaseUrls, database: Database, table: str
+) -> None:
+    await fill(urls, "acme", "globex", "platform")
+
+    async with database.tenant("acme") as connection:
+        rows = await connection.execute(text(f"SELECT tenant_id FROM {table} ORDER BY 1"))
+
+    assert rows.all() == [("acme",), ("platform",)]
+
+
+@pytest.mark.parametrize("table", PRIVATE)
+async def test_without_a_tenant_there_is_nothing_to_see(
+    urls: DatabaseUrls, database: Database, table: str
+) -> None:
+    await fill(urls, "acme")
+
+    async with database.transaction() as connection:
+        rows = await connection.execute(text(f"SELECT tenant_id FROM {table}"))
+
+    assert rows.all() == []
+
+
+async def test_the_tenant_of_one_transaction_is_gone_in_the_next(urls: DatabaseUrls) -> None:
+    await fill(urls, "acme")
+    database = Database(urls.service, pool_size=2)
+    await database.start()
+    async with database.tenant("acme") as connection:
+        first = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar()
+
+    async with database.transaction() as connection:
+        pid, seen = (
+            await connection.execute(
+                text("SELECT pg_backend_pid(), (SELECT count(*) FROM completions)")
+            )
+        ).one()
+
+    await database.close()
+    assert (pid, seen) == (first, 0)
+
+
+@pytest.mark.parametrize("table", CATALOG + PRIVATE)
+async def test_a_row_cannot_be_written_for_another_tenant(
+    urls: DatabaseUrls, database: Database, table: str
+) -> None:
+    for tenant in ("globex", "platform"):
+        with pytest.raises(Exception, match=r"row-level security|permission denied"):
+            async with database.tenant("acme") as connection:
+                await connection.exec_driver_sql(insertion(table, tenant))
+
+
+@pytest.mark.parametrize("table", [name for name in CATALOG if name != "prompt_versions"])
+@pytest.mark.parametrize("victim", ["globex", "platform"])
+async def test_another_tenants_row_cannot_be_changed(
+    urls: DatabaseUrls, database: Database, table: str, victim: str
+) -> None:
+    await fill(urls, "acme", victim)
+
+    async with database.tenant("acme") as connection:
+        changed = await connection.execute(
+            text(f"UPDATE {table} SET tenant_id = tenant_id WHERE tenant_id = :victim"),
+            {"victim": victim},
+        )
+
+    assert changed.rowcount == 0
+
+
+@pytest.mark.parametrize("table", ["providers", "llm_models", "model_groups"])
+async def test_another_tenants_row_cannot_be_deleted(
+    urls: DatabaseUrls, database: Database, table: str
+) -> None:
+    await fill(urls, "acme", "globex", "platform")
+
+    async with database.tenant("acme") as connection:
+        deleted = await connection.execute(text(f"DELETE FROM {table}"))
+
+    assert deleted.rowcount == 1
+
+
+@pytest.mark.parametrize("table", CATALOG + PRIVATE)
+async def test_even_the_owner_writes_no_other_tenants_row(urls: DatabaseUrls, table: str) -> None:
+    async with await connect(urls.owner) as connection:
+        await connection.execute("SELECT set_config('assistant.tenant_id', 'acme', false)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+            await connection.execute(insertion(table, "globex").encode())
+
+
+@pytest.mark.parametrize("table", ["completions", "usage_logs"])
+@pytest.mark.parametrize("write", ["INSERT", "UPDATE", "DELETE"])
+async def test_the_service_writes_the_ledger_through_its_functions_only(
+    urls: DatabaseUrls, database: Database, table: str, write: str
+) -> None:
+    statements = {
+        "INSERT": insertion(table, "acme"),
+        "UPDATE": f"UPDATE {table} SET cost = 0",
+        "DELETE": f"DELETE FROM {table}",
+    }
+
+    with pytest.raises(Exception, match="permission denied"):
+        async with database.tenant("acme") as connection:
+            await connection.exec_driver_sql(statements[write])
+
+
+async def test_a_version_never_changes_once_it_is_written(
+    urls: DatabaseUrls, database: Database
+) -> None:
+    await fill(urls, "acme")
+
+    async with database.tenant("acme") as connection:
+        await connection.execute(
+            text("UPDATE prompt_versions SET status = 'PUBLISHED', published_at = now()")
+        )
+    async with await connect(urls.superuser) as connection:
+        for column, value in (("template", "'x'"), ("version", "7"), ("parameters", "'{\"a\":1}'")):
+            with pytest.raises(psycopg.errors.RestrictViolation, match="never changes"):
+                await connection.execute(f"UPDATE prompt_versions SET {column} = {value}".encode())
+
+
+async def test_a_foreign_tenants_version_cannot_be_published(
+    urls: DatabaseUrls, database: Database
+) -> None:
+    await fill(urls, "acme", "globex")
+    ((foreign,),) = await fetch(urls, "SELECT id FROM prompt_versions WHERE tenant_id = 'globex'")
+
+    with pytest.raises(Exception, match="prompts_published_version_fkey"):
+        async with database.tenant("acme") as connection:
+            await connection.execute(
+                text("UPDATE prompts SET published_version_id = :id"), {"id": foreign}
+            )
+
+
+# ------------------------------------------------------------------ who the service may be
+
+
+async def test_the_service_refuses_to_run_as_the_tables_owner(
+    server: PostgresServer, urls: DatabaseUrls
+) -> None:
+    await server.execute("CREATE ROLE stubborn LOGIN")
+    async with await connect(urls.superuser) as superuser:
+        await superuser.execute("ALTER TABLE api_keys OWNER TO stubborn")
+        database = Database(urls.service.replace("assistant_service", "stubborn"))
+        try:
+            with pytest.raises(DatabaseStartError, match="stubborn owns api_keys"):
+                await database.start()
+        finally:
+            await database.close()
+            await superuser.execute("REASSIGN OWNED BY stubborn TO assistant_owner")
+            await superuser.execute("DROP ROLE stubborn")
+
+
+@pytest.mark.parametrize("right", ["SUPERUSER", "BYPASSRLS"])
+async def test_the_service_refuses_a_role_above_row_security(
+    server: PostgresServer, urls: DatabaseUrls, right: str
+) -> None:
+    await server.execute(f"ALTER ROLE assistant_service {right}")
+    database = Database(urls.service)
+    try:
+        with pytest.raises(DatabaseStartError, match="superuser or bypasses"):
+            await database.start()
+    finally:
+        await database.close()
+        await server.execute("ALTER ROLE assistant_service NOSUPERUSER NOBYPASSRLS")
+
+
+@pytest.mark.parametrize("login", ["owner", "superuser"])
+async def test_a_mightier_login_steps_down_on_every_connection(
+    urls: DatabaseUrls, login: str
+) -> None:
+    database = Database(getattr(urls, login), pool_size=2)
+    await database.start()
+    ledger = PostgresLedger(database)
+    await ledger.start()
+
+    opened = running()
+    await ledger.open(opened)
+    await ledger.settle(succeeded(opened))
+    own = await database.connect()
+    cursor = await own.execute("SELECT current_user::text")
+    assert await cursor.fetchone() == ("assistant_service",)
+    await own.close()
+    async with database.tenant("globex") as connection:
+        row = (
+            await connection.execute(
+                text("SELECT current_user::text, (SELECT count(*) FROM completions)")
+            )
+        ).one()
+    assert tuple(row) == ("assistant_service", 0)
+    await ledger.close()
+    await database.close()
+
+
+async def test_a_superuser_of_an_unmigrated_database_is_told_to_migrate(
+    server: PostgresServer,
+) -> None:
+    async with server.database("template1") as urls:
+        database = Database(urls.superuser)
+        await database.start()  # the role exists: another database of this server made it
+        assert "Run `assistant migrate`" in str(await database.check())
+
+        await migrate.upgrade(urls.owner)
+        assert await database.check() is None
+        await database.close()
