@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,8 +37,8 @@ class GraphQLClient:
         answer: dict[str, Any] = response.json()
         return answer
 
-    def subscribe(self, query: str, **variables: Any) -> Iterator[dict[str, Any]]:
-        """The results of a subscription until it is complete.
+    def subscribe(self, query: str, **variables: Any) -> Generator[dict[str, Any], None, None]:
+        """The results of a subscription until it is complete; close it to leave earlier.
 
         Raises AssertionError where the stream ends without saying so.
         """

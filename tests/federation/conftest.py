@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -98,12 +99,24 @@ def chromium() -> str:
     lacking("the test of the page needs chromium, chromium-browser or google-chrome")
 
 
+@pytest.fixture(scope="session")
+def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an Ollama that takes a second to answer with 40 tokens."""
+    module = [sys.executable, "-m", "tests.providers.fake_ollama"]
+    options = ["--port", "0", "--tokens", "40", "--token-delay-ms", "25"]
+    output = tmp_path_factory.mktemp("ollama") / "log"
+    with running([*module, *options], output, {"PYTHONPATH": str(ROOT)}) as program:
+        yield program.wait_for_line("listening on ").removeprefix("listening on ")
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def subgraph(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def subgraph(ollama: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The service as a gateway meets it: identity only beside the gateway's secret."""
-    folder = tmp_path_factory.mktemp("subgraph")
     async with running_service(
-        folder, auth_mode="strict", gateway_secrets=GATEWAY_SECRET
+        tmp_path_factory.mktemp("subgraph"),
+        auth_mode="strict",
+        gateway_secrets=GATEWAY_SECRET,
+        ollama_url=ollama,
     ) as service:
         yield f"{service.url}/graphql"
 

@@ -1,4 +1,4 @@
-"""Programs that run on Node beside the service: gateways, other subgraphs, composers."""
+"""Programs beside the service: gateways, other subgraphs, composers, a model's stand-in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STOP_TIMEOUT_S = 10.0
 
 
 class Program:
-    """A process whose output is kept in a file; ours report in lines of JSON."""
+    """A process whose output is kept in a file; those of this folder report in lines of JSON."""
 
     def __init__(
         self, command: Sequence[str], output: Path, environment: Mapping[str, str]
@@ -36,23 +36,31 @@ class Program:
                 cwd=HERE,
             )
 
-    def reports(self) -> list[dict[str, Any]]:
-        """Every report so far. Node writes to a file at once, so none is under way."""
-        lines = self._output.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+    def lines(self, start: str) -> list[str]:
+        """Every line so far that starts so. Node writes to a file at once: none is under way."""
+        output = self._output.read_text(encoding="utf-8", errors="replace")
+        return [line for line in output.splitlines() if line.startswith(start)]
 
-    def wait_for_report(self) -> dict[str, Any]:
-        """The first report: a server's address. Raises AssertionError with the output if none comes."""
+    def wait_for_line(self, start: str) -> str:
+        """The first line that starts so. Raises AssertionError with the output if none comes."""
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while not (reports := self.reports()):
+        while not (lines := self.lines(start)):
             ended = self._process.poll() is not None
             if ended or time.monotonic() > deadline:
                 state = f"ended with {self._process.returncode}" if ended else "is not ready"
-                raise AssertionError(
-                    f"{self._process.args!r} {state}:\n{self._output.read_text(errors='replace')}"
-                )
+                output = "\n".join(self.lines(""))
+                raise AssertionError(f"{self._process.args!r} {state}:\n{output}")
             time.sleep(0.05)
-        return reports[0]
+        return lines[0]
+
+    def reports(self) -> list[dict[str, Any]]:
+        """What a program of this folder has reported so far."""
+        return [json.loads(line) for line in self.lines("{")]
+
+    def wait_for_report(self) -> dict[str, Any]:
+        """Its first report: where it listens. Raises AssertionError as wait_for_line does."""
+        report: dict[str, Any] = json.loads(self.wait_for_line("{"))
+        return report
 
     def stop(self) -> None:
         """Ask the process to end; end it if it does not."""
