@@ -338,7 +338,8 @@ def _result_response(result: ExecutionResult, accepted: Accepted) -> Response:
     if accepted.result == GRAPHQL_JSON and is_request_error(result):
         code = (result.errors or [])[0].extensions["code"]  # type: ignore[index]
         status = _REQUEST_ERROR_STATUS.get(code, 400)
-    return _json_response(_payload(result), status, accepted)
+    headers = {"www-authenticate": "Bearer"} if status == 401 else None
+    return _json_response(_payload(result), status, accepted, headers)
 
 
 def _request_error(error: AssistantError, accepted: Accepted) -> Response:

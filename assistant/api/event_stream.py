@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-import anyio
 from graphql import GraphQLError
 from starlette.types import Receive, Scope, Send
 from strawberry.types import ExecutionResult
@@ -85,7 +84,7 @@ class EventStream:
 
     def __init__(
         self,
-        results: AsyncIterator[Any],
+        results: AsyncGenerator[Any, None],
         encode: Callable[[Any], bytes],
         framing: Framing,
     ) -> None:
@@ -106,29 +105,33 @@ class EventStream:
                 ],
             }
         )
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._cancel_on_disconnect, receive, tasks.cancel_scope)
-            tasks.start_soon(self._beat, send)
-            await self._write(send)
-            tasks.cancel_scope.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            writer = tasks.create_task(self._write(send))
+            others = (
+                tasks.create_task(self._beat(send)),
+                tasks.create_task(_cancel_on_disconnect(receive, writer)),
+            )
+            writer.add_done_callback(lambda _: [task.cancel() for task in others])
 
     async def _write(self, send: Send) -> None:
         framing = self._framing
-        await _send(send, framing.opening)
-        async for result in self._results:
-            await _send(send, framing.before + self._encode(result) + framing.after)
-        await _send(send, framing.closing, more=False)
+        async with aclosing(self._results) as results:
+            await _send(send, framing.opening)
+            async for result in results:
+                await _send(send, framing.before + self._encode(result) + framing.after)
+            await _send(send, framing.closing, more=False)
 
     async def _beat(self, send: Send) -> None:
         while True:
-            await anyio.sleep(self._framing.heartbeat_s)
+            await asyncio.sleep(self._framing.heartbeat_s)
             await _send(send, self._framing.heartbeat)
 
-    @staticmethod
-    async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        scope.cancel()
+
+async def _cancel_on_disconnect(receive: Receive, writer: asyncio.Task[None]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    # Once: what resolvers still do in their ``finally`` may take its time.
+    writer.cancel()
 
 
 async def _send(send: Send, body: bytes, *, more: bool = True) -> None:

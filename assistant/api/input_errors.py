@@ -26,6 +26,7 @@ from graphql import (
     VariableDefinitionNode,
     VisitorAction,
     is_required_input_field,
+    is_specified_scalar_type,
     type_from_ast,
     value_from_ast_untyped,
 )
@@ -146,8 +147,11 @@ def _explain_leaf(
         return
     if isinstance(type_, GraphQLEnumType):
         yield path, f"must be one of {', '.join(type_.values)}"
-    else:
+    elif is_specified_scalar_type(type_) or not type_.description:
         yield path, f"must be of type {type_}"
+    else:
+        # Its exception would say more, and might say what it was given.
+        yield path, f"must be of type {type_}: {type_.description.rstrip('.')}"
 
 
 def _dotted(path: Path) -> str:

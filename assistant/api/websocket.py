@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from strawberry.asgi import ASGIWebSocketAdapter
+from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
     BaseGraphQLTransportWSHandler,
     Operation,
@@ -45,6 +46,11 @@ class TransportWSHandler(BaseGraphQLTransportWSHandler[Context, None]):
     """One connection."""
 
     view: GraphQLEndpoint
+
+    async def handle_task_exception(self, error: Exception) -> None:
+        # A client may leave at any moment; everything else is a defect.
+        if not isinstance(error, WebSocketDisconnected):
+            describe(error)
 
     async def handle_message(self, message: Any) -> None:
         problem = _problem(message)
@@ -92,7 +98,14 @@ class TransportWSHandler(BaseGraphQLTransportWSHandler[Context, None]):
                 if is_request_error(result):
                     await operation.send_initial_errors(result.errors or [])
                     return
-                await operation.send_next(result)
+                try:
+                    await operation.send_next(result)
+                except WebSocketDisconnected:
+                    # Nobody listens any more. Forgotten, or the end of the connection would
+                    # cancel what the resolver still has to do.
+                    operation.completed = True
+                    self.operations.pop(operation.id, None)
+                    return
 
 
 def merge_headers(handshake: Mapping[str, str], payload: Mapping[str, Any]) -> dict[str, str]:

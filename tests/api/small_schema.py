@@ -214,7 +214,14 @@ async def wait_forever(info: Info) -> str:
         await asyncio.sleep(60)
         return "done"
     finally:
-        probe(info).note("finished")
+        await settle(info)
+
+
+async def settle(info: Info) -> None:
+    """What a resolver still has to do when its client is gone, and awaits."""
+    probe(info).note("finished")
+    await asyncio.sleep(0.05)
+    probe(info).note("settled")
 
 
 @strawberry.type
@@ -242,7 +249,17 @@ class Subscription:
             yield 1
             await asyncio.sleep(60)
         finally:
-            probe(info).note("finished")
+            await settle(info)
+
+    @strawberry.subscription
+    async def floods(self, info: Info) -> AsyncIterator[str]:
+        probe(info).note("started")
+        try:
+            while True:
+                yield "x" * 10_000
+                await asyncio.sleep(0)
+        finally:
+            await settle(info)
 
     @strawberry.subscription
     async def counts(self) -> AsyncIterator[int]:

@@ -470,6 +470,7 @@ async def test_an_operation_ends_when_its_client_leaves(endpoint: Running, opera
     finished_at = await asyncio.to_thread(endpoint.probe.wait, "finished")
 
     assert finished_at - left_at < 1
+    await asyncio.to_thread(endpoint.probe.wait, "settled")
 
 
 async def test_a_client_that_leaves_while_it_sends_disturbs_nobody(endpoint: Running) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -145,43 +146,63 @@ async def test_the_first_event_arrives_before_the_second_exists(endpoint: Runnin
     await asyncio.to_thread(endpoint.probe.wait, "finished")
 
 
+async def ended_within_a_second_and_settled(endpoint: Running, left_at: float) -> None:
+    assert await asyncio.to_thread(endpoint.probe.wait, "finished") - left_at < 1
+    # What it awaits after that is not cut off.
+    await asyncio.to_thread(endpoint.probe.wait, "settled")
+
+
 @pytest.mark.parametrize("headers", [SSE, MULTIPART])
+@pytest.mark.parametrize("field", ["hangs", "floods"])
 async def test_a_resolver_is_ended_when_the_client_of_its_stream_leaves(
-    endpoint: Running, headers: dict[str, str]
+    endpoint: Running, headers: dict[str, str], field: str
 ) -> None:
+    query = {"query": f"subscription {{ {field} }}"}
     async with (
         aiohttp.ClientSession() as http,
-        http.post(
-            endpoint.url, json={"query": "subscription { hangs }"}, headers=headers
-        ) as response,
+        http.post(endpoint.url, json=query, headers=headers) as response,
     ):
         await response.content.readany()
         await asyncio.to_thread(endpoint.probe.wait, "started")
+        # A flood is stuck in the full buffers of the connection by now.
+        await asyncio.sleep(0.2)
         left_at = time.monotonic()
         response.close()
+    await ended_within_a_second_and_settled(endpoint, left_at)
 
-    assert await asyncio.to_thread(endpoint.probe.wait, "finished") - left_at < 1
 
-
+@pytest.mark.parametrize("field", ["hangs", "floods"])
+@pytest.mark.parametrize("is_abrupt", [False, True])
 async def test_a_resolver_is_ended_when_the_client_of_its_websocket_leaves(
-    endpoint: Running,
+    endpoint: Running, field: str, is_abrupt: bool
 ) -> None:
     async with acknowledged(endpoint) as socket:
-        query = {"query": "subscription { hangs }"}
+        query = {"query": f"subscription {{ {field} }}"}
         await send(socket, {"id": "1", "type": "subscribe", "payload": query})
         await receive(socket)
         left_at = time.monotonic()
-    assert await asyncio.to_thread(endpoint.probe.wait, "finished") - left_at < 1
+        if is_abrupt:
+            socket.transport.abort()
+    await ended_within_a_second_and_settled(endpoint, left_at)
 
 
-async def test_a_resolver_is_ended_when_its_websocket_breaks(endpoint: Running) -> None:
-    async with acknowledged(endpoint) as socket:
-        query = {"query": "subscription { hangs }"}
-        await send(socket, {"id": "1", "type": "subscribe", "payload": query})
-        await receive(socket)
-        left_at = time.monotonic()
-        socket.transport.abort()
-        assert await asyncio.to_thread(endpoint.probe.wait, "finished") - left_at < 1
+async def test_a_client_that_does_not_read_holds_its_stream_back(endpoint: Running) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
+    body = json.dumps({"query": "subscription { floods }"}).encode()
+    writer.write(
+        b"POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
+        b"accept: text/event-stream\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    await asyncio.to_thread(endpoint.probe.wait, "started")
+    await asyncio.sleep(0.5)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    await asyncio.sleep(1)
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+
+    left_at = time.monotonic()
+    writer.transport.abort()
+    await ended_within_a_second_and_settled(endpoint, left_at)
+    assert grown_kb < 10_000
 
 
 @pytest.mark.parametrize("transport", [over_sse, over_multipart, over_websocket])
@@ -195,4 +216,4 @@ async def test_a_stream_ends_with_an_error_when_it_has_lasted_long_enough(
     assert last["errors"][0]["extensions"] == {"code": "STREAM_INTERRUPTED", "isRetryable": True}
     assert "0.3 s" in last["errors"][0]["message"]
     if field == "hangs":
-        await asyncio.to_thread(brief.probe.wait, "finished")
+        await asyncio.to_thread(brief.probe.wait, "settled")
