@@ -2,7 +2,7 @@
 # make test    the whole suite
 # make check   format, lint, types, imports, schema drift
 # make format  write the code as make check wants it
-# make bench   benchmarks beside a bare pass-through proxy
+# make bench   completions under load, beside a bare pass-through proxy (BENCH="--seconds 3")
 # make lock    renew the locked dependencies
 # make clean   remove what can be made again; the database in .data stays
 SHELL := /bin/bash
@@ -71,6 +71,9 @@ schema-check: .venv/runtime.done
 format: .venv/dev.done
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: setup
+	$(BIN)/python -m tests.bench.completions $(BENCH)
 
 lock: .venv/dev.done
 	$(LOCK) -o requirements.txt
