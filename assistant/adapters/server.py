@@ -34,6 +34,8 @@ class DrainingServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # Nothing here depends on the address of the client.
+                proxy_headers=False,
                 # Whoever made the application has started it, and stops it when this has ended.
                 lifespan="off",
                 ws_max_size=max_message_bytes,

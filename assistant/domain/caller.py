@@ -23,6 +23,10 @@ class Scope(StrEnum):
     ADMIN = "assistant:admin"
 
 
+EVERY_SCOPE = frozenset(Scope)
+_BY_NAME = {scope.value: scope for scope in Scope}
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An authenticated caller. ``user_id`` and ``service_id`` are None where there is no such party."""
@@ -68,5 +72,5 @@ def check_platform_access(caller: Caller) -> None:
 
 def parse_scopes(text: str) -> frozenset[Scope]:
     """Read scopes separated by spaces or commas. Unknown ones are other services': ignored."""
-    known = {scope.value: scope for scope in Scope}
-    return frozenset(known[word] for word in text.replace(",", " ").split() if word in known)
+    words = text.replace(",", " ").split()
+    return frozenset(_BY_NAME[word] for word in words if word in _BY_NAME)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from assistant.domain.caller import (
+    EVERY_SCOPE,
     Caller,
     Scope,
     check_identifier,
@@ -154,7 +155,7 @@ def _dev_caller(headers: Mapping[str, str]) -> Caller:
         # A service that names itself and no user acts for none.
         _header(headers, USER_HEADER) or (DEV_USER if service_id is None else None),
         service_id,
-        frozenset(Scope) if scopes is None else parse_scopes(scopes),
+        EVERY_SCOPE if scopes is None else parse_scopes(scopes),
         "",
     )
 
