@@ -73,13 +73,14 @@ def _adopt_standard_logging(stream: TextIO, level: int, processors: list[Process
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(max(level, logging.INFO))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
+        logger.setLevel(logging.NOTSET)
         # RequestLog writes the access lines, without query strings.
         logger.propagate = name != "uvicorn.access"
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(level, logging.INFO))
     logging.captureWarnings(True)
 
 

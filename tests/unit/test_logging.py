@@ -147,6 +147,16 @@ def test_at_debug_libraries_still_keep_their_parameters_to_themselves(stream: St
     assert [line["event"] for line in stream.lines()] == ["ours"]
 
 
+def test_what_uvicorn_had_set_up_for_itself_is_undone(stream: Stream) -> None:
+    theirs = logging.getLogger("uvicorn.error")
+    theirs.setLevel(logging.CRITICAL)
+    theirs.addHandler(logging.NullHandler())
+    configure_logging(Settings(log_format="json"), stream)
+    theirs.info("Started server process")
+    assert stream.line()["event"] == "Started server process"
+    assert theirs.handlers == []
+
+
 def test_uvicorns_own_access_lines_are_left_to_the_request_log(lines: Stream) -> None:
     logging.getLogger("uvicorn.access").info('%s - "%s %s"', "addr", "GET", "/graphql?query=q")
     logging.getLogger("uvicorn.error").info('%s - "WebSocket %s" [accepted]', "addr", "/g?token=t")
