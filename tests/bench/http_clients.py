@@ -17,8 +17,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TypeAlias
 
 import aiohttp
@@ -83,12 +83,12 @@ async def over_httpx(client: httpx.AsyncClient, url: str) -> AsyncIterator[Ask]:
         yield ask
 
 
-def stock_httpx(url: str) -> AsyncExitStack:
+def stock_httpx(url: str) -> AbstractAsyncContextManager[Ask]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     return over_httpx(httpx.AsyncClient(limits=limits, timeout=60, trust_env=False), url)
 
 
-def httpx_over_aiohttp(url: str) -> AsyncExitStack:
+def httpx_over_aiohttp(url: str) -> AbstractAsyncContextManager[Ask]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     client = httpx_aiohttp.HttpxAiohttpClient(limits=limits, timeout=60, trust_env=False)
     return over_httpx(client, url)
@@ -108,7 +108,7 @@ async def our_adapter(url: str) -> AsyncIterator[Ask]:
         yield ask
 
 
-CLIENTS = {
+CLIENTS: dict[str, Callable[[str], AbstractAsyncContextManager[Ask]]] = {
     "aiohttp": plain_aiohttp,
     "httpx-aiohttp": httpx_over_aiohttp,
     "httpx": stock_httpx,
@@ -157,7 +157,7 @@ async def trickle(name: str, url: str) -> dict[str, float]:
 
 
 @contextmanager
-def fake_ollama(cores: set[int] | None, token_delay_ms: float):  # type: ignore[no-untyped-def]
+def fake_ollama(cores: set[int] | None, token_delay_ms: float) -> Iterator[str]:
     command = [sys.executable, "-m", "tests.providers.fake_ollama", "--port", "0"]
     command += ["--tokens", str(TOKENS), "--token-delay-ms", str(token_delay_ms)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

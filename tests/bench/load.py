@@ -153,7 +153,7 @@ async def drive(
     started = time.perf_counter()
     for index in range(connections):
         _, connection = await loop.create_connection(
-            lambda: _Connection(load), parts.hostname, parts.port
+            lambda: _Connection(load), parts.hostname or "127.0.0.1", parts.port or 80
         )
         opened.append(connection)
         loop.call_later(ramp_s * index / connections, connection.send)

@@ -109,6 +109,7 @@ class Reply:
     fault_after: int = 0
     split_bytes: int | None = None  # cut the body into pieces of so many bytes
     split_delay_s: float = 0.0
+    end_delay_s: float = 0.0  # between the last line and the end of the body
     escaped: bool = False  # write what is not ASCII as JSON escapes
 
     @property
@@ -119,6 +120,7 @@ class Reply:
             and not self.token_delay_s
             and not self.first_token_delay_s
             and self.split_bytes is None
+            and not self.end_delay_s
         )
 
 
@@ -290,6 +292,7 @@ class _Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit from it
         self.parser = httptools.HttpRequestParser(self)
         self.fake.connections.add(self)
+        self.fake.accepted += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.fake.connections.discard(self)
@@ -452,6 +455,7 @@ class _Connection(asyncio.Protocol):
             case fault if fault is not None and _THEN[fault]:
                 self.transport.write(_chunk(_THEN[fault]))
         if chunked:
+            await asyncio.sleep(reply.end_delay_s)
             self.transport.write(_LAST_CHUNK)
         self._finish()
 
@@ -487,6 +491,7 @@ class FakeOllama:
         self.is_recording = is_recording
         self.requests: list[ReceivedRequest] = []
         self.connections: set[_Connection] = set()
+        self.accepted = 0  # connections, closed ones included
         self.received = self.completed = self.cut = 0
         self._queue: deque[Reply] = deque()
         self._server: asyncio.Server | None = None

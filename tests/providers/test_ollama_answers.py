@@ -189,10 +189,21 @@ async def test_parameters_become_options(fake: FakeOllama, provider: OllamaProvi
     }
 
 
-async def test_a_connection_is_used_again(fake: FakeOllama, provider: OllamaProvider) -> None:
+@pytest.mark.parametrize("end_delay_s", [0.0, 0.01])
+async def test_a_connection_is_used_again(
+    fake: FakeOllama, provider: OllamaProvider, end_delay_s: float
+) -> None:
+    fake.reply = Reply(end_delay_s=end_delay_s)
     for streamed in (True, False, True):
         await collect(provider, call(streamed=streamed))
-    assert len(fake.connections) == 1
+    assert fake.accepted == 1
+
+
+async def test_many_calls_run_at_once(fake: FakeOllama, provider: OllamaProvider) -> None:
+    fake.reply = Reply(tokens=words(10), token_delay_s=0.02)
+    answers = await asyncio.gather(*(collect(provider, CALL) for _ in range(150)))
+    assert {text_of(events) for events in answers} == {"".join(words(10))}
+    assert fake.accepted == 150
 
 
 async def test_a_connection_that_the_server_dropped_is_not_used(

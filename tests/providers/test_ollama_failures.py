@@ -79,8 +79,9 @@ async def test_a_server_that_is_not_running_is_unavailable_and_the_message_helps
     ],
 )
 async def test_an_address_that_leads_nowhere_is_unavailable(http: HttpClient, url: str) -> None:
+    patient = call(time_limits=TimeLimits(connect_s=30))
     with pytest.raises(ProviderUnavailable):
-        await collect(OllamaProvider(url, http), CALL)
+        await collect(OllamaProvider(url, http), patient)
 
 
 async def test_tls_to_a_plain_port_is_unavailable(fake: FakeOllama, http: HttpClient) -> None:
@@ -217,6 +218,13 @@ async def test_a_long_error_text_is_cut(fake: FakeOllama, provider: OllamaProvid
 # --------------------------------------------- it answers something else, or breaks
 
 
+async def test_a_redirect_is_not_followed(fake: FakeOllama, provider: OllamaProvider) -> None:
+    fake.reply = Reply(fault=Fault.REDIRECT)
+    with pytest.raises(InvalidResponse, match="redirect"):
+        await collect(provider, CALL)
+    assert [request.path for request in fake.requests] == ["/api/chat"]
+
+
 @both_modes
 @pytest.mark.parametrize(
     ("reply", "kind"),
@@ -307,6 +315,17 @@ async def test_a_stream_that_breaks_after_thinking_was_interrupted(
     assert received == [ReasoningDelta("Hm")]
 
 
+async def test_a_stream_without_end_is_not_read_without_end(
+    fake: FakeOllama, provider: OllamaProvider
+) -> None:
+    fake.reply = Reply(tokens=("x" * 900_000,) * 80)
+    received = 0
+    with pytest.raises(InvalidResponse, match="64,000,000 bytes in all"):
+        async for event in provider.generate(CALL):
+            received += len(event.text) if isinstance(event, TextDelta) else 0
+    assert 60_000_000 < received <= 64_000_000
+
+
 async def test_an_error_in_the_middle_of_a_stream_is_told(
     fake: FakeOllama, provider: OllamaProvider
 ) -> None:
@@ -345,12 +364,23 @@ async def test_the_time_between_events_has_a_limit(
     await fake.chats[0].wait_closed()
 
 
+@pytest.mark.parametrize(
+    ("tokens", "limit", "told"),
+    [
+        (("x" * 400,), limits(first_event_s=0.2), "limit: first event"),
+        (("x", "x" * 400), limits(between_events_s=0.2), "limit: between events"),
+    ],
+)
 async def test_a_line_that_trickles_in_is_one_event(
-    fake: FakeOllama, provider: OllamaProvider
+    fake: FakeOllama,
+    provider: OllamaProvider,
+    tokens: tuple[str, ...],
+    limit: TimeLimits,
+    told: str,
 ) -> None:
-    fake.reply = Reply(tokens=("x" * 400,), split_bytes=1, split_delay_s=0.005)
-    with pytest.raises(ProviderTimeout, match="limit: first event"):
-        await collect(provider, call(time_limits=limits(first_event_s=0.2)))
+    fake.reply = Reply(tokens=tokens, split_bytes=1, split_delay_s=0.002)
+    with pytest.raises(ProviderTimeout, match=told):
+        await collect(provider, call(time_limits=limit))
 
 
 @both_modes
