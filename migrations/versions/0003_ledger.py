@@ -247,6 +247,8 @@ def upgrade() -> None:
                       AND to_date(right(child.relname, 7), 'YYYY_MM')
                           < present - make_interval(months => retention_months)
                 LOOP
+                    -- While it waits for its lock, every reader and writer waits behind it.
+                    PERFORM set_config('lock_timeout', '200ms', true);
                     BEGIN
                         EXECUTE format('DROP TABLE public.%I', partition);
                         dropped := dropped + 1;

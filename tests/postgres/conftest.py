@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.ledger import PostgresLedger
-from tests.postgres.server import DatabaseUrls, PostgresServer, running_server
+from tests.postgres.server import DatabaseUrls, PostgresServer, connect, running_server
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -21,11 +23,31 @@ async def server() -> AsyncIterator[PostgresServer]:
         yield running
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared(server: PostgresServer) -> AsyncIterator[DatabaseUrls]:
+    async with server.database() as database:
+        yield database
+
+
 @pytest_asyncio.fixture
-async def urls(server: PostgresServer) -> AsyncIterator[DatabaseUrls]:
-    """A fresh, migrated database."""
-    async with server.database() as fresh:
-        yield fresh
+async def urls(shared: DatabaseUrls) -> AsyncIterator[DatabaseUrls]:
+    """A migrated database without any rows. Who changes its tables takes ``fresh`` instead."""
+    yield shared
+    async with await connect(shared.superuser) as connection:
+        cursor = await connection.execute(
+            "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class "
+            "WHERE relnamespace = 'public'::regnamespace AND relrowsecurity AND NOT relispartition"
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        await connection.execute(f"TRUNCATE {row[0]}".encode())
+
+
+@pytest_asyncio.fixture
+async def fresh(server: PostgresServer) -> AsyncIterator[DatabaseUrls]:
+    """A migrated database that nobody has used and nobody else will."""
+    async with server.database() as database:
+        yield database
 
 
 @pytest_asyncio.fixture
@@ -51,3 +73,17 @@ def short_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="assistant-test-"))
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """The statements that pooled connections run from now on, those that name the tenant aside."""
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "set_config" not in statement:
+            seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(Engine, "before_cursor_execute", note)

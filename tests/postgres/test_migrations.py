@@ -37,6 +37,12 @@ async def empty(server: PostgresServer) -> AsyncIterator[DatabaseUrls]:
         yield fresh
 
 
+@pytest.fixture
+def urls(fresh: DatabaseUrls) -> DatabaseUrls:
+    """These tests change the schema."""
+    return fresh
+
+
 async def left_in(urls: DatabaseUrls) -> list[str]:
     async with await connect(urls.superuser) as connection:
         cursor = await connection.execute(LEFT)

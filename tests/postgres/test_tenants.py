@@ -328,12 +328,12 @@ async def test_a_foreign_tenants_version_cannot_be_published(
 
 
 async def test_the_service_refuses_to_run_as_the_tables_owner(
-    server: PostgresServer, urls: DatabaseUrls
+    server: PostgresServer, fresh: DatabaseUrls
 ) -> None:
     await server.execute("CREATE ROLE stubborn LOGIN")
-    async with await connect(urls.superuser) as superuser:
+    async with await connect(fresh.superuser) as superuser:
         await superuser.execute("ALTER TABLE api_keys OWNER TO stubborn")
-        database = Database(urls.service.replace("assistant_service", "stubborn"))
+        database = Database(fresh.service.replace("assistant_service", "stubborn"))
         try:
             with pytest.raises(DatabaseStartError, match="stubborn owns api_keys"):
                 await database.start()

@@ -1,0 +1,207 @@
+"""Partitions: there before they are needed, gone when expired, never a gap."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from assistant.adapters.postgres.completions import PostgresCompletions
+from assistant.adapters.postgres.connection import Database
+from assistant.adapters.postgres.ledger import PostgresLedger
+from assistant.adapters.postgres.migrate import MONTHS_AHEAD
+from assistant.adapters.postgres.partitions import (
+    PartitionChanges,
+    PartitionMaintenance,
+    maintain_partitions,
+)
+from tests.postgres.completions import running, succeeded
+from tests.postgres.server import DatabaseUrls, connect
+
+
+@pytest.fixture
+def urls(fresh: DatabaseUrls) -> DatabaseUrls:
+    """These tests add and drop tables."""
+    return fresh
+
+
+def month(offset: int) -> datetime:
+    """The first moment of a month, counted from this one."""
+    now = datetime.now(UTC)
+    year, index = divmod(now.year * 12 + now.month - 1 + offset, 12)
+    return datetime(year, index + 1, 1, tzinfo=UTC)
+
+
+def names(offsets: range) -> list[str]:
+    return [f"{month(offset):%Y_%m}" for offset in offsets]
+
+
+async def partitions(urls: DatabaseUrls, table: str = "usage_logs") -> list[str]:
+    async with await connect(urls.superuser) as connection:
+        cursor = await connection.execute(
+            "SELECT right(relname, 7) FROM pg_inherits JOIN pg_class ON oid = inhrelid "
+            "WHERE inhparent = %s::regclass AND relkind = 'r' ORDER BY 1",
+            (table,),
+        )
+        return [row[0] for row in await cursor.fetchall()]
+
+
+async def maintain_as_of(
+    urls: DatabaseUrls, as_of: datetime, ahead: int, retention: int | None
+) -> tuple[object, ...] | None:
+    async with await connect(urls.owner) as connection:
+        cursor = await connection.execute(
+            "SELECT * FROM assistant_maintain_partitions(%s, %s, %s)", (ahead, retention, as_of)
+        )
+        return await cursor.fetchone()
+
+
+@pytest.mark.parametrize("table", ["completions", "usage_logs"])
+async def test_after_migrating_this_month_its_neighbour_and_some_ahead_exist(
+    urls: DatabaseUrls, table: str
+) -> None:
+    assert await partitions(urls, table) == names(range(-1, MONTHS_AHEAD + 1))
+
+
+async def test_maintaining_again_changes_nothing(database: Database) -> None:
+    assert await maintain_partitions(database, 13) == PartitionChanges(0, 0)
+
+
+async def test_months_ahead_are_added_for_both_tables(
+    database: Database, urls: DatabaseUrls
+) -> None:
+    changes = await maintain_partitions(database, 13, months_ahead=MONTHS_AHEAD + 2)
+
+    assert changes == PartitionChanges(created=4, dropped=0)
+    assert await partitions(urls) == names(range(-1, MONTHS_AHEAD + 3))
+
+
+async def test_after_months_without_the_service_there_is_no_gap(urls: DatabaseUrls) -> None:
+    await maintain_as_of(urls, month(9), 1, None)
+
+    assert await partitions(urls) == names(range(-1, 11))
+
+
+async def test_what_expired_is_dropped_and_nothing_else(
+    ledger: PostgresLedger, urls: DatabaseUrls
+) -> None:
+    await maintain_as_of(urls, month(-4), 4, None)
+    assert await partitions(urls) == names(range(-5, MONTHS_AHEAD + 1))
+
+    changed = await maintain_as_of(urls, month(0), MONTHS_AHEAD, 2)
+
+    assert changed == (0, 6)
+    assert await partitions(urls) == names(range(-2, MONTHS_AHEAD + 1))
+
+
+async def test_many_replicas_may_maintain_at_once(database: Database) -> None:
+    changes = await asyncio.gather(
+        *(maintain_partitions(database, 13, months_ahead=10) for _ in range(5))
+    )
+
+    assert sorted(change.created for change in changes) == [0, 0, 0, 0, 2 * (10 - MONTHS_AHEAD)]
+
+
+async def test_a_report_that_reads_an_expired_month_does_not_stop_the_rest(
+    urls: DatabaseUrls,
+) -> None:
+    await maintain_as_of(urls, month(-3), 0, None)
+    async with await connect(urls.superuser) as report, report.transaction():
+        await report.execute("SELECT count(*) FROM usage_logs")
+        changed = await maintain_as_of(urls, month(0), MONTHS_AHEAD + 1, 1)
+
+    assert changed is not None
+    created, dropped = changed
+    assert created == 2
+    assert dropped == 2, "the months of completions, which nobody reads"
+
+
+async def test_writers_are_not_stopped_while_partitions_are_made(
+    ledger: PostgresLedger, urls: DatabaseUrls
+) -> None:
+    async with await connect(urls.owner) as owner, owner.transaction():
+        await owner.execute("SELECT assistant_maintain_partitions(20, NULL)")
+        await asyncio.wait_for(ledger.settle(succeeded(running())), timeout=3)
+
+
+@pytest.mark.parametrize("offset_ms", [-1, 0, 1])
+async def test_a_months_last_and_first_milliseconds_find_their_partitions(
+    ledger: PostgresLedger, database: Database, urls: DatabaseUrls, offset_ms: int
+) -> None:
+    at = month(1) + timedelta(milliseconds=offset_ms)
+    opened = running(at=at)
+    await ledger.open(opened)
+    await ledger.settle(succeeded(opened))
+
+    found = await PostgresCompletions(database).find_completions("acme", [opened.id])
+    assert found[opened.id].created_at == at
+    async with await connect(urls.superuser) as connection:
+        cursor = await connection.execute("SELECT tableoid::regclass::text FROM usage_logs")
+        assert await cursor.fetchone() == (f"usage_logs_{at:%Y_%m}",)
+
+
+async def test_borders_are_utc_whatever_the_session_thinks(urls: DatabaseUrls) -> None:
+    async with await connect(urls.owner) as connection:
+        await connection.execute("SET timezone = 'Pacific/Auckland'")
+        await connection.execute("SELECT assistant_maintain_partitions(5, NULL)")
+        await connection.execute("SET timezone = 'UTC'")
+        cursor = await connection.execute(
+            "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = %s",
+            (f"usage_logs_{month(5):%Y_%m}",),
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    assert f"FROM ('{month(5):%Y-%m-%d} 00:00:00+00')" in row[0]
+
+
+async def test_nonsense_is_refused(database: Database) -> None:
+    with pytest.raises(DBAPIError, match="retention_months at least 1"):
+        await maintain_partitions(database, 0)
+
+
+async def test_the_service_maintains_its_partitions_while_it_runs(
+    database: Database, urls: DatabaseUrls
+) -> None:
+    async with await connect(urls.owner) as connection:
+        newest = names(range(MONTHS_AHEAD, MONTHS_AHEAD + 1))[0]
+        await connection.execute(f"DROP TABLE usage_logs_{newest}".encode())
+    maintenance = PartitionMaintenance(database, retention_months=13)
+
+    await maintenance.start()
+    for _ in range(100):
+        if newest in await partitions(urls):
+            break
+        await asyncio.sleep(0.02)
+    await maintenance.close()
+
+    assert newest in await partitions(urls)
+
+
+async def test_maintenance_goes_on_after_an_outage(urls: DatabaseUrls) -> None:
+    database = Database(urls.service.replace("assistant_service", "nobody"))
+    maintenance = PartitionMaintenance(database, retention_months=13, interval_s=0.01)
+
+    await maintenance.start()
+    await asyncio.sleep(0.2)
+    still_running = [
+        task for task in asyncio.all_tasks() if task.get_name() == "partition-maintenance"
+    ]
+    await maintenance.close()
+    await database.close()
+
+    assert len(still_running) == 1
+
+
+async def test_a_settlement_of_last_month_that_comes_late_has_its_place(
+    ledger: PostgresLedger, urls: DatabaseUrls
+) -> None:
+    late = running(at=month(0) - timedelta(days=3))
+
+    await ledger.settle(replace(succeeded(late)))
+
+    async with await connect(urls.superuser) as connection:
+        cursor = await connection.execute("SELECT count(*) FROM usage_logs")
+        assert await cursor.fetchone() == (1,)

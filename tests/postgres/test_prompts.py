@@ -1,0 +1,355 @@
+"""Prompts: the tenant's own over the platform's, in any order, each method one statement."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from assistant.adapters.postgres.connection import Database
+from assistant.adapters.postgres.prompt_rows import parameters_json, variables_json
+from assistant.adapters.postgres.prompts import PostgresPrompts
+from assistant.domain.completion import GenerationParameters
+from assistant.domain.model import TaskType
+from assistant.domain.prompt import (
+    Prompt,
+    PromptOrderField,
+    PromptQuery,
+    PromptVariable,
+    PromptVersion,
+    PromptVersionStatus,
+)
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def prompts(database: Database) -> PostgresPrompts:
+    return PostgresPrompts(database)
+
+
+async def add(
+    database: Database,
+    tenant: str,
+    name: str,
+    *,
+    versions: int = 1,
+    published: int | None = 1,
+    is_archived: bool = False,
+    category: str = "writing",
+    tags: tuple[str, ...] = (),
+    created_at: datetime = NOW,
+) -> tuple[Prompt, list[PromptVersion]]:
+    """Write a prompt with some versions, as it should read back."""
+    prompt = Prompt(
+        id=uuid4(),
+        tenant_id=tenant,
+        name=name,
+        description=None,
+        category=category,
+        tags=tags,
+        published_version_id=None,
+        is_archived=is_archived,
+        created_by="ann",
+        created_at=created_at,
+        updated_at=created_at,
+    )
+    made = [version_of(prompt, number, number == published) for number in range(1, versions + 1)]
+    async with database.tenant(tenant) as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO prompts (tenant_id, id, name, category, tags, is_archived, "
+                "created_by, created_at, updated_at) VALUES (:tenant_id, :id, :name, :category, "
+                "CAST(:tags AS text[]), :is_archived, :created_by, :created_at, :updated_at)"
+            ),
+            {
+                "tenant_id": tenant,
+                "id": prompt.id,
+                "name": name,
+                "category": category,
+                "tags": list(tags),
+                "is_archived": is_archived,
+                "created_by": prompt.created_by,
+                "created_at": created_at,
+                "updated_at": created_at,
+            },
+        )
+        for version in made:
+            await connection.execute(
+                text(
+                    "INSERT INTO prompt_versions VALUES (:tenant_id, :id, :prompt_id, :version, "
+                    ":status, :template, :system_template, CAST(:variables AS jsonb), :task, "
+                    ":model, CAST(:parameters AS jsonb), CAST(:response_schema AS json), "
+                    ":change_note, :created_by, :created_at, :published_at)"
+                ),
+                {
+                    "tenant_id": tenant,
+                    "id": version.id,
+                    "prompt_id": prompt.id,
+                    "version": version.version,
+                    "status": version.status,
+                    "template": version.template,
+                    "system_template": version.system_template,
+                    "variables": json.dumps(variables_json(version.variables)),
+                    "task": version.task,
+                    "model": version.model,
+                    "parameters": json.dumps(parameters_json(version.parameters)),
+                    "response_schema": json.dumps(version.response_schema),
+                    "change_note": version.change_note,
+                    "created_by": version.created_by,
+                    "created_at": version.created_at,
+                    "published_at": version.published_at,
+                },
+            )
+        if published is not None:
+            prompt = replace(prompt, published_version_id=made[published - 1].id)
+            await connection.execute(
+                text("UPDATE prompts SET published_version_id = :version WHERE id = :id"),
+                {"version": prompt.published_version_id, "id": prompt.id},
+            )
+    return prompt, made
+
+
+def version_of(prompt: Prompt, number: int, is_published: bool) -> PromptVersion:
+    return PromptVersion(
+        id=uuid4(),
+        prompt_id=prompt.id,
+        version=number,
+        status=PromptVersionStatus.PUBLISHED if is_published else PromptVersionStatus.DRAFT,
+        template="Summarise {{text}} 🎉",
+        system_template="Be brief.",
+        variables=(
+            PromptVariable("text", "What to summarise"),
+            PromptVariable("tone", None, is_required=False, default_value="dry"),
+        ),
+        task=TaskType.SUMMARIZATION,
+        model="fast",
+        parameters=GenerationParameters(temperature=0.7, max_tokens=200, stop=("\n", "END")),
+        response_schema={"zeta": {"type": "string"}, "alpha": {"type": "number"}},
+        change_note="first",
+        created_by="ann",
+        created_at=NOW,
+        published_at=NOW if is_published else None,
+    )
+
+
+async def test_the_published_version_reads_back_exactly(
+    prompts: PostgresPrompts, database: Database, statements: list[str]
+) -> None:
+    prompt, versions = await add(database, "acme", "summary", versions=3, published=2)
+    statements.clear()
+
+    assert await prompts.find_published("acme", "summary") == (prompt, versions[1])
+    assert len(statements) == 1
+
+
+async def test_a_response_schema_keeps_the_order_of_its_properties(
+    prompts: PostgresPrompts, database: Database
+) -> None:
+    await add(database, "acme", "summary")
+
+    found = await prompts.find_published("acme", "summary")
+
+    assert found is not None
+    assert found[1].response_schema is not None
+    assert list(found[1].response_schema) == ["zeta", "alpha"]
+
+
+async def test_a_prompt_without_a_published_version_is_not_found_published(
+    prompts: PostgresPrompts, database: Database
+) -> None:
+    await add(database, "acme", "draft", published=None)
+
+    assert await prompts.find_published("acme", "draft") is None
+
+
+async def test_a_platform_prompt_is_everybodys(
+    prompts: PostgresPrompts, database: Database
+) -> None:
+    prompt, (version,) = await add(database, "platform", "summary")
+
+    assert await prompts.find_published("acme", "summary") == (prompt, version)
+    assert await prompts.find_published("platform", "summary") == (prompt, version)
+
+
+async def test_a_tenants_prompt_hides_the_platforms_of_the_same_name(
+    prompts: PostgresPrompts, database: Database
+) -> None:
+    theirs, _ = await add(database, "platform", "summary")
+    own, (version,) = await add(database, "acme", "summary")
+
+    assert await prompts.find_published("acme", "summary") == (own, version)
+    assert await prompts.prompts_by_name("acme", ["summary"]) == {"summary": own}
+    assert await prompts.list_prompts("acme", PromptQuery()) == [own]
+    assert await prompts.list_prompts("globex", PromptQuery()) == [theirs]
+
+
+@pytest.mark.parametrize("is_archived", [True, False])
+async def test_a_tenants_prompt_hides_the_platforms_even_when_it_cannot_be_used(
+    prompts: PostgresPrompts, database: Database, is_archived: bool
+) -> None:
+    await add(database, "platform", "summary")
+    await add(database, "acme", "summary", published=None, is_archived=is_archived)
+
+    assert await prompts.find_published("acme", "summary") is None
+
+
+async def test_another_tenants_prompt_does_not_exist(
+    prompts: PostgresPrompts, database: Database
+) -> None:
+    prompt, (version,) = await add(database, "globex", "secret")
+
+    assert await prompts.find_published("acme", "secret") is None
+    assert await prompts.find_version("acme", "secret", 1) is None
+    assert await prompts.prompts_by_id("acme", [prompt.id]) == {}
+    assert await prompts.versions_by_id("acme", [version.id]) == {}
+    assert await prompts.versions_by_number("acme", [(prompt.id, 1)]) == {}
+    assert await prompts.list_versions("acme", [prompt.id], 10, None) == {prompt.id: []}
+
+
+async def test_a_version_is_found_by_its_number(
+    prompts: PostgresPrompts, database: Database
+) -> None:
+    prompt, versions = await add(database, "acme", "summary", versions=3)
+
+    assert await prompts.find_version("acme", "summary", 3) == (prompt, versions[2])
+    assert await prompts.find_version("acme", "summary", 4) is None
+
+
+async def test_an_archived_prompt_is_found_by_id_but_not_to_be_used(
+    prompts: PostgresPrompts, database: Database
+) -> None:
+    prompt, _ = await add(database, "acme", "old", is_archived=True)
+
+    assert await prompts.find_published("acme", "old") is None
+    assert await prompts.find_version("acme", "old", 1) is None
+    assert await prompts.prompts_by_id("acme", [prompt.id]) == {prompt.id: prompt}
+    assert await prompts.list_prompts("acme", PromptQuery()) == []
+    assert await prompts.list_prompts("acme", PromptQuery(include_archived=True)) == [prompt]
+
+
+async def test_many_are_fetched_in_one_statement_each(
+    prompts: PostgresPrompts, database: Database, statements: list[str]
+) -> None:
+    made = [await add(database, "acme", f"p{number}", versions=3) for number in range(5)]
+    ids = [prompt.id for prompt, _ in made]
+    statements.clear()
+
+    assert await prompts.prompts_by_id("acme", [*ids, uuid4()]) == {p.id: p for p, _ in made}
+    assert len(statements) == 1
+    names = [prompt.name for prompt, _ in made]
+    assert await prompts.prompts_by_name("acme", [*names, "nobody"]) == {p.name: p for p, _ in made}
+    assert len(statements) == 2
+    versions = {version.id: version for _, versions in made for version in versions}
+    assert await prompts.versions_by_id("acme", list(versions)) == versions
+    assert len(statements) == 3
+    numbered = {(v.prompt_id, v.version): v for v in versions.values()}
+    wanted = [*numbered, (ids[0], 99)]
+    assert await prompts.versions_by_number("acme", wanted) == numbered
+    assert len(statements) == 4
+    listed = await prompts.list_versions("acme", ids, 2, 3)
+    assert listed == {prompt.id: [versions[1], versions[0]] for prompt, versions in made}
+    assert len(statements) == 5
+
+
+async def test_nothing_asked_for_is_nothing_found(prompts: PostgresPrompts) -> None:
+    assert await prompts.prompts_by_id("acme", []) == {}
+    assert await prompts.versions_by_number("acme", []) == {}
+    assert await prompts.list_versions("acme", [], 10, None) == {}
+
+
+async def test_versions_come_newest_first_page_by_page(
+    prompts: PostgresPrompts, database: Database
+) -> None:
+    prompt, versions = await add(database, "acme", "summary", versions=5)
+
+    first = await prompts.list_versions("acme", [prompt.id], 2, None)
+    second = await prompts.list_versions("acme", [prompt.id], 2, 4)
+    third = await prompts.list_versions("acme", [prompt.id], 2, 2)
+
+    pages = [*first[prompt.id], *second[prompt.id], *third[prompt.id]]
+    assert pages == list(reversed(versions))
+
+
+# ------------------------------------------------------------------ lists
+
+
+async def catalog(database: Database) -> None:
+    for number, name in enumerate(["delta", "alpha", "echo", "bravo", "charlie"]):
+        await add(
+            database,
+            "platform" if number % 2 else "acme",
+            name,
+            category="writing" if number < 3 else "coding",
+            tags=("long",) if name == "delta" else ("short", "nice"),
+            created_at=NOW + timedelta(hours=number // 2),
+        )
+
+
+@pytest.mark.parametrize("order_by", list(PromptOrderField))
+@pytest.mark.parametrize("is_descending", [False, True])
+async def test_pages_together_are_the_whole_list_in_order(
+    prompts: PostgresPrompts,
+    database: Database,
+    order_by: PromptOrderField,
+    is_descending: bool,
+) -> None:
+    await catalog(database)
+    query = PromptQuery(first=100, order_by=order_by, is_descending=is_descending)
+    whole = await prompts.list_prompts("acme", query)
+
+    def place(prompt: Prompt) -> tuple[str, UUID]:
+        match order_by:
+            case PromptOrderField.NAME:
+                return prompt.name, prompt.id
+            case PromptOrderField.CREATED_AT:
+                return prompt.created_at.isoformat(), prompt.id
+            case PromptOrderField.UPDATED_AT:
+                return prompt.updated_at.isoformat(), prompt.id
+
+    assert len(whole) == 5
+    assert list(whole) == sorted(whole, key=place, reverse=is_descending)
+    paged: list[Prompt] = []
+    while True:
+        after = place(paged[-1]) if paged else None
+        page = await prompts.list_prompts("acme", replace(query, first=2, after=after))
+        paged += page
+        if len(page) < 2:
+            break
+    assert paged == list(whole)
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        (PromptQuery(name_contains="AR"), ["charlie"]),
+        (PromptQuery(name_contains="%"), []),
+        (PromptQuery(name_contains="_"), []),
+        (PromptQuery(category="coding"), ["bravo", "charlie"]),
+        (PromptQuery(tag="nice"), ["alpha", "bravo", "charlie", "echo"]),
+        (PromptQuery(tag="long", category="coding"), []),
+        (PromptQuery(name_contains="'; DROP TABLE prompts; --"), []),
+    ],
+    ids=["name", "percent", "underscore", "category", "tag", "both", "injection"],
+)
+async def test_a_filter_keeps_what_it_describes(
+    prompts: PostgresPrompts, database: Database, query: PromptQuery, names: list[str]
+) -> None:
+    await catalog(database)
+
+    assert [prompt.name for prompt in await prompts.list_prompts("acme", query)] == names
+
+
+async def test_a_list_is_one_statement(
+    prompts: PostgresPrompts, database: Database, statements: list[str]
+) -> None:
+    await catalog(database)
+    statements.clear()
+
+    await prompts.list_prompts("acme", PromptQuery(first=2))
+
+    assert len(statements) == 1
