@@ -7,7 +7,6 @@ Source: https://graphql.github.io/graphql-over-http/draft/
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -26,7 +25,6 @@ from strawberry.types.unset import UNSET, UnsetType
 from assistant.api.body_limit import BodyTooLarge, Disconnected, read_body
 from assistant.api.context import Context
 from assistant.api.cross_site import may_come_from_any_page
-from assistant.api.errors import describe, is_request_error
 from assistant.api.event_stream import FRAMINGS, EventStream, at_most
 from assistant.api.graphql_request import (
     GraphQLRequest,
@@ -34,7 +32,14 @@ from assistant.api.graphql_request import (
     request_of_body,
     request_of_url,
 )
-from assistant.api.media_type import GRAPHQL_JSON, JSON, Accepted, read_accept
+from assistant.api.graphql_response import (
+    encode_event,
+    encode_message,
+    error_response,
+    request_error_response,
+    result_response,
+)
+from assistant.api.media_type import JSON, Accepted, read_accept
 from assistant.api.websocket import TransportWSHandler, WebSocketAdapter, merge_headers
 from assistant.domain.caller import Caller
 from assistant.errors import AssistantError, BadUserInput, ErrorCode, Unauthenticated
@@ -49,14 +54,6 @@ Authenticate: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Caller]]
 
 # How long an operation may run before somebody looks whether its client is still there.
 _ATTENTION_S: Final = 0.025
-_encode_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
-
-# Under application/graphql-response+json a request that never ran says so in its status.
-_REQUEST_ERROR_STATUS: Final = {
-    ErrorCode.UNAUTHENTICATED.value: 401,
-    ErrorCode.INTERNAL_SERVER_ERROR.value: 500,
-}
 
 
 class _Refused(Exception):
@@ -136,13 +133,13 @@ class GraphQLEndpoint(GraphQL[Context, None]):
                 raise _Refused(405, "GraphQL is spoken with GET and POST.", allow="GET, POST")
             return await self._run(request, headers, asked, accepted)
         except _Refused as refused:
-            return _error_response(refused.error, refused.status, accepted, refused.headers)
+            return error_response(refused.error, refused.status, accepted, refused.headers)
         except BadUserInput as error:
-            return _error_response(error, 400, accepted)
+            return error_response(error, 400, accepted, {})
         except Disconnected:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: nothing of an unknown error leaves
-            return _error_response(error, 500, accepted)
+            return error_response(error, 500, accepted, {})
 
     def _read_url(self, request: Request, headers: Mapping[str, str]) -> GraphQLRequest:
         if may_come_from_any_page(headers, self.allowed_origins):
@@ -158,7 +155,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         if content_type.strip().lower() != JSON:
             # Other types reach us from any web page without a preflight.
             raise _Refused(415, "Send the request with content-type: application/json.")
-        charset = parameters.partition("charset=")[2].strip(" \"'").lower()
+        charset = parameters.lower().partition("charset=")[2].partition(";")[0].strip(" \"'")
         if charset not in ("", "utf-8", "utf8"):
             raise _Refused(415, "Send the request in UTF-8.")
         try:
@@ -190,11 +187,11 @@ class GraphQLEndpoint(GraphQL[Context, None]):
                         allowed_operation_types=_RUN_AT_ONCE[request.method],
                     ),
                 )
-                return _result_response(result, accepted)
+                return result_response(result, accepted)
             except InvalidOperationTypeError as error:
                 self._refuse_operation(error.operation_type, accepted)
             except CannotGetOperationTypeError:
-                return _request_error(
+                return request_error_response(
                     BadUserInput("The document has no operation of this `operationName`."), accepted
                 )
             except MissingQueryError:
@@ -210,7 +207,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         assert accepted.stream is not None
         return EventStream(
             at_most(results, self.max_stream_s),
-            _encode_event,
+            encode_event,
             FRAMINGS[accepted.stream],
         )
 
@@ -262,10 +259,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         return decode_json(data)
 
     def encode_json(self, data: Any) -> str:
-        try:
-            return _encode_ascii(data)
-        except (ValueError, TypeError, RecursionError) as error:  # a JSON scalar that is not JSON
-            return _encode_ascii({**data, "payload": {"errors": [describe(error)]}})
+        return encode_message(data)
 
 
 _RUN_AT_ONCE: Final = {
@@ -316,67 +310,3 @@ async def _unless_disconnected(
         timer.cancel()
         if watcher is not None:
             watcher.cancel()
-
-
-def _payload(result: ExecutionResult) -> dict[str, Any]:
-    """A result as the response that GraphQL specifies: no ``data`` where nothing was run.
-
-    Source: https://spec.graphql.org/draft/#sec-Response-Format
-    """
-    payload: dict[str, Any] = {}
-    if result.errors:
-        payload["errors"] = [error.formatted for error in result.errors]
-    if not is_request_error(result):
-        payload["data"] = result.data
-    if result.extensions:
-        payload["extensions"] = result.extensions
-    return payload
-
-
-def _result_response(result: ExecutionResult, accepted: Accepted) -> Response:
-    status = 200
-    if accepted.result == GRAPHQL_JSON and is_request_error(result):
-        code = (result.errors or [])[0].extensions["code"]  # type: ignore[index]
-        status = _REQUEST_ERROR_STATUS.get(code, 400)
-    headers = {"www-authenticate": "Bearer"} if status == 401 else None
-    return _json_response(_payload(result), status, accepted, headers)
-
-
-def _request_error(error: AssistantError, accepted: Accepted) -> Response:
-    return _error_response(error, 400 if accepted.result == GRAPHQL_JSON else 200, accepted)
-
-
-def _error_response(
-    error: Exception, status: int, accepted: Accepted, headers: Mapping[str, str] | None = None
-) -> Response:
-    return _json_response({"errors": [describe(error)]}, status, accepted, headers)
-
-
-def _json_response(
-    payload: object, status: int, accepted: Accepted, headers: Mapping[str, str] | None = None
-) -> Response:
-    response = Response(_encode(payload), status, media_type=None)
-    response.raw_headers += [
-        (b"content-type", f"{accepted.result or JSON}; charset=utf-8".encode()),
-        # Answers are somebody's; a GET's would otherwise be fair game for any cache.
-        (b"cache-control", b"no-store"),
-        *((name.encode(), value.encode()) for name, value in (headers or {}).items()),
-    ]
-    return response
-
-
-def _encode(payload: object) -> bytes:
-    try:
-        return _encode_text(payload).encode()
-    except UnicodeEncodeError:
-        # Half a surrogate pair, which UTF-8 cannot hold and a JSON escape can.
-        return _encode_ascii(payload).encode()
-
-
-def _encode_event(result: ExecutionResult) -> bytes:
-    """One result of a stream. In ASCII: gateways decode packets one by one, and break a
-    character that a packet ends in."""
-    try:
-        return _encode_ascii(_payload(result)).encode()
-    except (ValueError, TypeError, RecursionError) as error:  # a JSON scalar that is not JSON
-        return _encode_ascii({"errors": [describe(error)]}).encode()
