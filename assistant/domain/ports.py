@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
@@ -33,7 +33,8 @@ from assistant.domain.values import JsonObject
 class TimeLimits:
     """How long a provider may take, in seconds, for each part of a call on its own.
 
-    The first event has its own limit because a local server may load a model first.
+    The first event has its own limit because a local server may load a model first. A whole
+    answer is one event, so for a call that is not streamed it bounds the answer.
     """
 
     connect_s: float = 5.0
@@ -64,7 +65,7 @@ class ProviderCall:
 class Provider(Protocol):
     """Runs models."""
 
-    def generate(self, call: ProviderCall) -> AsyncIterator[ProviderEvent]:
+    def generate(self, call: ProviderCall) -> AsyncGenerator[ProviderEvent, None]:
         """Yield the answer's events; the last one is GenerationFinished, always.
 
         ``call.streamed`` only changes the wire: a whole answer is one TextDelta. Closing the

@@ -65,6 +65,10 @@ class Failover:
         if parameters.timeout_ms is not None:
             total_s = min(total_s, parameters.timeout_ms / 1000)
         deadline = asyncio.get_running_loop().time() + total_s
+        time_limits = replace(self._time_limits, total_s=total_s)
+        if not streamed:
+            # The one event of a whole answer comes when all of it has been generated.
+            time_limits = replace(time_limits, first_event_s=total_s)
         failure: AssistantError | None = None
         for candidate in entry.route.candidates:
             model = entry.model = candidate.model
@@ -77,7 +81,7 @@ class Failover:
                 estimated_tokens=entry.prompt.estimated_tokens,
                 task=entry.prompt.task,
                 variables=entry.prompt.variables,
-                time_limits=replace(self._time_limits, total_s=total_s),
+                time_limits=time_limits,
             )
             try:
                 await self._attempt(entry, candidate, call, emit, deadline)
@@ -110,7 +114,7 @@ class Failover:
         try:
             async with (
                 asyncio.timeout_at(deadline),
-                aclosing(self._connect(candidate.provider).generate(call)) as events,  # type: ignore[type-var]
+                aclosing(self._connect(candidate.provider).generate(call)) as events,
             ):
                 async for event in events:
                     if not has_begun:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -96,7 +96,7 @@ class FakeProvider:
     calls: list[ProviderCall] = field(default_factory=list)
     closed: int = 0
 
-    async def generate(self, call: ProviderCall) -> AsyncIterator[ProviderEvent]:
+    async def generate(self, call: ProviderCall) -> AsyncGenerator[ProviderEvent, None]:
         self.calls.append(call)
         try:
             for step in self.script:

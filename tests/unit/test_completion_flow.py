@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -105,7 +105,7 @@ class _ByModel:
 
     scripts: dict[str, FakeProvider]
 
-    def generate(self, call: ProviderCall) -> AsyncIterator[ProviderEvent]:
+    def generate(self, call: ProviderCall) -> AsyncGenerator[ProviderEvent, None]:
         return self.scripts[f"ollama/{call.model}"].generate(call)
 
     async def list_models(self) -> Sequence[DiscoveredModel]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -56,7 +56,7 @@ class ExtractiveProvider:
             TaskType.QUESTION_ANSWERING: partial(answer, embedder),
         }
 
-    async def generate(self, call: ProviderCall) -> AsyncIterator[ProviderEvent]:
+    async def generate(self, call: ProviderCall) -> AsyncGenerator[ProviderEvent, None]:
         """Yield the answer, streamed piece by piece, and then what it took.
 
         ``parameters.max_tokens`` drops whole pieces, those that matter least first, but never
