@@ -13,6 +13,7 @@ from assistant.domain.completion import (
     CompletionFinished,
     CompletionRequest,
     StreamEvent,
+    TextDelta,
 )
 from assistant.errors import AssistantError
 from assistant.services.failover import Emit
@@ -27,7 +28,8 @@ async def stream(complete: Complete, request: CompletionRequest) -> AsyncIterato
     """Run ``complete`` and yield its events; the last is CompletionFinished or CompletionFailed.
 
     Expected failures are data, never exceptions. Closing the iterator cancels the completion
-    and returns when it has been settled.
+    and returns when it has been settled. Deltas that arrive while nobody asks for the next event
+    are joined: a busy client or a busy service gets fewer and longer ones, never late ones.
     """
     events: asyncio.Queue[StreamEvent] = asyncio.Queue(_BUFFERED_EVENTS)
 
@@ -41,15 +43,31 @@ async def stream(complete: Complete, request: CompletionRequest) -> AsyncIterato
         await events.put(end)
 
     task = asyncio.create_task(run())
+    following: StreamEvent | None = None
     try:
         while True:
-            event = await events.get()
+            event, following = _with_more(following or await events.get(), events)
             yield event
             if isinstance(event, CompletionFinished | CompletionFailed):
                 return
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def _with_more(
+    event: StreamEvent, events: asyncio.Queue[StreamEvent]
+) -> tuple[StreamEvent, StreamEvent | None]:
+    """``event`` with the text that waits behind it, and the event after that, if it was met."""
+    if not isinstance(event, TextDelta) or events.empty():
+        return event, None
+    texts = [event.text]
+    while not events.empty():
+        following = events.get_nowait()
+        if not isinstance(following, TextDelta):
+            return TextDelta("".join(texts)), following
+        texts.append(following.text)
+    return TextDelta("".join(texts)), None
 
 
 def failed(error: AssistantError) -> CompletionFailed:

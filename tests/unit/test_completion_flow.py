@@ -256,6 +256,19 @@ async def test_a_stream_ends_with_the_settled_completion() -> None:
     assert world.store.settled == [end.completion]
 
 
+async def test_deltas_that_nobody_waited_for_are_joined_and_none_is_lost() -> None:
+    world = World({"ollama/a": answering(*"abcdefgh")})
+    events = stream(world.flow.complete, _request())
+    assert isinstance(await anext(events), CompletionStarted)
+    await asyncio.sleep(0.01)  # the client is busy; the provider goes on
+
+    received = [event async for event in events]
+
+    assert received[0] == TextDelta("abcdefgh")
+    assert isinstance(received[-1], CompletionFinished)
+    assert len(received) == 2
+
+
 async def test_a_refusal_ends_a_stream_as_data_and_is_counted() -> None:
     world = World({"ollama/a": answering("x")})
 
