@@ -32,7 +32,7 @@ NO_ANSWER = "The context does not answer this question."
 # Chosen on the development half of tests/quality/builtin.
 _COVERAGE_WEIGHT = 0.2
 _QUESTION_WEIGHT = -0.3
-_THRESHOLD = 0.65
+_THRESHOLD = 0.58
 
 _MAX_QUESTION_CHARS = 1_000
 _ASKING_WORDS = STOP_WORDS | {"long", "old", "tall", "far"}

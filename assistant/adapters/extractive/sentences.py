@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from assistant.adapters.extractive.words import word_set
 
 MAX_SENTENCE_CHARS = 1_000
+MAX_SENTENCES = 40_000
 
 _WRAPPED_LINE_CHARS = 40
 _MARKERS = re.compile(r"(?:(?:[-*+•‣▪–—>]|#{1,6}|\(?\d{1,3}[.)]|\(?[a-z]{1,3}\)) ){1,4}(?=\S)")
@@ -74,7 +75,8 @@ def split_sentences(text: str) -> list[str]:
     """The sentences in order; white space inside them is single spaces.
 
     Sentences without a letter or digit are left out as long as there is one with. Empty only
-    if the text is nothing but white space.
+    if the text is nothing but white space. Of more than 40,000 every second, third ... is kept:
+    no page of prose that fits a request has as many.
     """
     sentences = [
         part
@@ -82,8 +84,8 @@ def split_sentences(text: str) -> list[str]:
         for sentence in _split_paragraph(paragraph)
         for part in _cut(sentence)
     ]
-    worded = [sentence for sentence in sentences if any(map(str.isalnum, sentence))]
-    return worded or sentences
+    worded = [sentence for sentence in sentences if any(map(str.isalnum, sentence))] or sentences
+    return worded[:: max(1, -(-len(worded) // MAX_SENTENCES))]
 
 
 def first_line(text: str) -> str:

@@ -48,7 +48,8 @@ async def summarize(embedder: Embedder, variables: JsonObject) -> Extract:
 
 
 def _candidates(text: str, count: int) -> tuple[list[str], list[int]]:
-    sentences = running_text(split_sentences(text), at_least=count)
+    # A sentence that the text repeats is one sentence, where it first stands.
+    sentences = running_text(list(dict.fromkeys(split_sentences(text))), at_least=count)
     return sentences, pick_representatives(sentences)
 
 

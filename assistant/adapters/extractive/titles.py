@@ -23,32 +23,35 @@ DEFAULT_WORDS = 10
 # Chosen by eye and on the development half of tests/quality/builtin.
 _WHOLE_CLAUSE = 0.08
 _SENTENCE_START = 0.1
-_POINTS_BACK = -0.15
+_WEAK_START = -0.15
 _COMMA = -0.05
 _PER_WORD = 0.01
 _CENTRALITY = 0.05
+_LEAD = 0.2
 
 _CENTRAL_SENTENCES = 5
-_LEADING_SENTENCES = 2
+_LEADING_SENTENCES = 3
+_MIN_PHRASE_WORDS = 3
 _MAX_SPANS = 120
 _ENOUGH_WORDS = 8
 _MAX_WORD_CHARS = 60
 _HEADING_CHARS = 100
 _LABEL = re.compile(r"(?:subject|title|re|fwd?): +", re.IGNORECASE)
 _NUMBERING = re.compile(r"(?:\d{1,3}\.){1,4}\d{0,3}\)? |§+ ?\d{1,4} ")
-_TOKEN = re.compile(r"(?P<word>[^\s,;:—–()\[\]\"“”„!?…。！？、，]++)|(?P<mark>\S)")
+_TOKEN = re.compile(
+    r"(?P<word>(?:[^\s,;:—–()\[\]\"“”„!?…。！？、，]|(?<=\d)[,:](?=\d))++)|(?P<mark>\S)"
+)
 _TRIMMED = ".'’‘*_`-"
 
-_SKIPPED_FIRST = word_set(
-    """
-    the a an and but or so then also however yet
-    """
-)
+_ARTICLES = word_set("the a an")
+_PREPOSITIONS = word_set("in on at to from by with of for under over into")
+_SKIPPED_FIRST = word_set("the a an and but or so then also however yet")
 _WEAK_FIRST = word_set(
     """
     it they he she this that these those there we i you my our his her their your its some most
     not in at on for to of by with from after before during when while if because since although
-    which who where until under between one both what how why with as
+    which who where until under between one both what how why with as can even please
+    almost afterwards without
     """
 )
 # A phrase may end before any of these. Not before "of": "the mouth of" is half a phrase.
@@ -111,8 +114,13 @@ def _heading(text: str, sentences: Sequence[str], max_words: int) -> tuple[str, 
         return None
     if len(line) > _HEADING_CHARS or is_complete(line) or line.endswith((",", ":", ";")):
         return None
-    words = tuple(_NUMBERING.sub("", line, count=1).split())
+    words = tuple(_without_numbering(line).split())
     return words if 2 <= len(words) <= max_words else None
+
+
+def _without_numbering(line: str) -> str:
+    numbering = _NUMBERING.match(line)
+    return line[numbering.end() :] if numbering else line
 
 
 def _spans(
@@ -131,17 +139,18 @@ def _spans(
     bonus = [
         _WHOLE_CLAUSE * span.is_clause
         + _SENTENCE_START * span.starts_sentence
-        + _POINTS_BACK * (span.words[0].lower() in _WEAK_FIRST)
+        + _WEAK_START * _starts_weakly(span)
         + _COMMA * span.has_comma
         + _PER_WORD * min(len(span.words), _ENOUGH_WORDS)
         + _CENTRALITY * centrality[span.sentence]
+        + _LEAD * (1 - span.sentence / len(texts))
         for span in spans
     ]
     return centre, spans, np.array(bonus)
 
 
 def _spans_of(sentence: str, index: int, max_words: int) -> Iterator[_Span]:
-    sentence = _NUMBERING.sub("", sentence, count=1)
+    sentence = _without_numbering(sentence)
     clause: list[str] = []
     clauses: list[tuple[list[str], str]] = []
     for token in _TOKEN.finditer(sentence):
@@ -163,20 +172,47 @@ def _spans_of(sentence: str, index: int, max_words: int) -> Iterator[_Span]:
 def _spans_from(
     clause: list[str], following: list[str], index: int, is_first: bool, max_words: int
 ) -> Iterator[_Span]:
-    """What begins with the clause and ends in it or in the one behind its comma."""
+    """What begins with the clause, or behind an article in it, and is a whole phrase.
+
+    The phrase may reach into the clause ``following`` behind a comma.
+    """
     skipped = 0
     while skipped < len(clause) and clause[skipped].lower() in _SKIPPED_FIRST:
         skipped += 1
-    words = clause[skipped:]
-    comma = len(words)
-    words = words + following
-    for end in range(2, min(len(words), max_words) + 1):
-        at_mark = end in (comma, len(words))
-        last = words[end - 1].strip(_TRIMMED).lower()
-        if last in STOP_WORDS or not (at_mark or words[end].lower() in _BOUNDARIES):
-            continue
-        kept = [word + "," * (place == comma - 1) for place, word in enumerate(words[: end - 1])]
-        yield _Span((*kept, words[end - 1]), index, is_first, at_mark, end > comma)
+    starts = [
+        place
+        for place in range(max(skipped + 1, 2), len(clause))
+        if clause[place - 1].lower() in _ARTICLES and clause[place - 2].lower() not in _PREPOSITIONS
+    ]
+    comma = len(clause)
+    words = clause + following
+    for start in (skipped, *starts):
+        at_least = 2 if start == skipped else _MIN_PHRASE_WORDS
+        for end in range(start + at_least, min(len(words), start + max_words) + 1):
+            at_mark = end in (comma, len(words))
+            if _may_end(words, end, at_mark):
+                kept = [
+                    word + "," * (place == comma - 1 and place < end - 1)
+                    for place, word in enumerate(words[start:end], start)
+                ]
+                starts_sentence = is_first and start == skipped
+                yield _Span(tuple(kept), index, starts_sentence, at_mark, start < comma < end)
+
+
+def _may_end(words: Sequence[str], end: int, at_mark: bool) -> bool:
+    last = words[end - 1].strip(_TRIMMED)
+    if last in STOP_WORDS:  # as it is written: "may" is no end, "May" is
+        return False
+    if at_mark:
+        return True
+    # "are bringing" and "had copied" want an object.
+    is_half_verb = last.endswith(("ing", "ed")) and words[end - 2].lower() in STOP_WORDS
+    return words[end].lower() in _BOUNDARIES and not is_half_verb
+
+
+def _starts_weakly(span: _Span) -> bool:
+    first = span.words[0].lower().rstrip(",")
+    return first in _WEAK_FIRST or first.endswith("ly")
 
 
 def _opening_words(sentence: str, max_words: int) -> _Span:

@@ -51,6 +51,9 @@ VAGUE_WORDS = STOP_WORDS | word_set(
     send sends sent write writes wrote written read reads open opens opened close closes closed
     move moves moved live lives lived stand stands stood rise rises rose risen fall falls fell
     fallen grow grows grew grown lose loses lost reach reaches reached return returns returned
+    forget forgets forgot remember remembers remembered hear hears heard meet meets met speak speaks
+    spoke talk talks talked believe believes believed hope hopes hoped depend depends recommend
+    recommends suggest suggests announce announces
     change changes changed explain explains explained describe describes described contain
     contains contained require requires required apply applies applied choose chooses chose chosen
     wait waits waited lie lies lay press presses pressed carry carries carried offer offers
@@ -58,7 +61,7 @@ VAGUE_WORDS = STOP_WORDS | word_set(
     large little long short high low early late later last next first second third recent recently
     former main major minor whole full able likely possible important certain different various
     general usual common real right wrong true sure clear easy hard simple own enough less least
-    half two three four five six seven eight nine ten eleven twelve hundred thousand million
+    half two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million
     millions billion dozen roughly nearly almost quite rather indeed perhaps maybe soon now then
     today yesterday tomorrow away back together apart else well far ago thing things way ways lot
     kind sort case cases part parts fact example place number amount time times day days week
