@@ -255,7 +255,9 @@ class Clock(Protocol):
 class Telemetry(Protocol):
     """Counts what happened. Never raises: a request does not fail because it was not counted."""
 
-    def completion_settled(self, completion: Completion) -> None: ...
+    def completion_settled(self, completion: Completion, prompt_name: str | None) -> None:
+        """A completion has ended. ``prompt_name`` is None where no prompt of the catalog was met."""
+        ...
 
     def request_refused(self, code: str) -> None:
         """A caller who could not be identified was turned away."""

@@ -167,7 +167,9 @@ class Ledger:
         failure = settling.exception()
         if failure is not None:
             log.error("usage_not_recorded", completion_id=str(entry.id), exc_info=failure)
-        self._telemetry.completion_settled(completion)
+        # A name that nobody has found could be any text.
+        prompt_name = entry.request.prompt_name if entry.prompt else None
+        self._telemetry.completion_settled(completion, prompt_name)
         if cancellation is not None:
             raise cancellation
         if failure is not None and error is None:

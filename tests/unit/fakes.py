@@ -80,7 +80,7 @@ class FakeTelemetry:
     settled: list[Completion] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
-    def completion_settled(self, completion: Completion) -> None:
+    def completion_settled(self, completion: Completion, prompt_name: str | None) -> None:
         self.settled.append(completion)
 
     def request_refused(self, code: str) -> None:
