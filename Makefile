@@ -3,11 +3,12 @@
 # make check   format, lint, types, imports, schema drift
 # make format  write the code as make check wants it
 # make bench   completions under load, beside a bare pass-through proxy (BENCH="--seconds 3")
+# make quality how good the builtin model's answers are, on labelled texts
 # make lock    renew the locked dependencies
 # make clean   remove what can be made again; the database in .data stays
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check schema-check format bench lock clean
+.PHONY: help setup run test check schema-check format bench quality lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -74,6 +75,9 @@ format: .venv/dev.done
 
 bench: setup
 	$(BIN)/python -m tests.bench.completions $(BENCH)
+
+quality: setup .venv/dev.done
+	$(BIN)/python -m tests.quality.builtin
 
 lock: .venv/dev.done
 	$(LOCK) -o requirements.txt
