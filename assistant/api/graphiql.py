@@ -28,12 +28,13 @@ _ENDPOINT = "/graphql"
 _ASSETS = "/graphql/assets"
 
 _TEXT = (
-    "The harbour of Varde was closed to ships on Monday. A storm had torn two cranes from their "
-    "rails during the night. Nobody was hurt, but one crane fell across the only road to the "
-    "ferry. The harbour master expects the road to be clear by Thursday. Until then, ferries "
-    "leave from the old pier at Skallen, four kilometres to the north. Cafés near the pier have "
-    "sold out of bread twice since morning. The company that runs the harbour says that new "
-    "cranes will take a year to build."
+    "Version 4 of the payment service goes live on Tuesday at 06:00 UTC. The new version "
+    "settles card payments within two seconds instead of nine. Merchants do not have to "
+    "change anything, because the programming interface stays the same. During the switch, "
+    "which takes about ten minutes, payments are queued and none is lost. The team rehearsed "
+    "the switch three times on a copy of the production database. If more than one payment in "
+    "a thousand fails, the old version returns automatically. Lunch on Tuesday is on the "
+    "house for everybody who got up early."
 )
 _INPUT = {"promptName": "summarize-text", "variables": {"max_sentences": 2, "text": _TEXT}}
 
