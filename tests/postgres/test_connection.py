@@ -89,6 +89,25 @@ async def test_an_exhausted_pool_is_reported_within_seconds(urls: DatabaseUrls) 
     await database.close()
 
 
+async def test_a_caller_that_gives_up_gives_its_connection_back(urls: DatabaseUrls) -> None:
+    database = Database(urls.service, pool_size=1, acquire_timeout_s=2)
+    await database.start()
+
+    async def dawdle() -> None:
+        async with database.tenant("acme") as connection:
+            await connection.execute(text("SELECT pg_sleep(10)"))
+
+    for _ in range(3):
+        task = asyncio.create_task(dawdle())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    async with database.tenant("acme") as connection:
+        assert (await connection.execute(ONE)).scalar() == 1
+    await database.close()
+
+
 async def test_a_failed_block_is_rolled_back(database: Database) -> None:
     with pytest.raises(ZeroDivisionError):
         async with database.tenant("acme") as connection:

@@ -17,6 +17,7 @@ from typing import NoReturn
 import psutil
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
 from assistant.adapters.postgres.errors import DatabaseStartError
@@ -100,8 +101,10 @@ async def test_it_starts_in_any_folder(short_folder: Path, name: str) -> None:
 
     async with joined(folder) as url:
         assert await answers(url)
+        socket_folder = Path(str(make_url(url).query["host"]))
 
     assert not (folder / "postmaster.pid").exists()
+    assert socket_folder == folder or not socket_folder.exists()
 
 
 async def test_data_survives_a_restart(short_folder: Path) -> None:

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -203,6 +204,9 @@ class Cluster:
                     self._process.poll()
                 time.sleep(0.01)
         self.disown()
+        if server.socket_folder != self.folder:
+            with suppress(OSError):
+                server.socket_folder.rmdir()
 
     def disown(self) -> None:
         """Leave the server to the other processes that use it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from assistant.adapters.postgres.errors import DatabaseStartError, storage_error
 from assistant.adapters.postgres.migrate import expected_revision
 from assistant.errors import StorageUnavailable
 
+_CHECK_TIMEOUT_S = 5.0
 _SESSION = {
     "timezone": "UTC",
     "statement_timeout": "15s",
@@ -101,6 +103,15 @@ class Database:
 
     async def check(self) -> str | None:
         """What keeps the database from serving, in one line; None where nothing does."""
+        checking = asyncio.create_task(self._check())
+        done, _ = await asyncio.wait({checking}, timeout=_CHECK_TIMEOUT_S)
+        if not done:
+            # Not awaited: a server that does not answer does not consent to cancelling either.
+            checking.cancel()
+            return "The database does not answer."
+        return checking.result()
+
+    async def _check(self) -> str | None:
         try:
             async with self.transaction() as connection:
                 statement = text("SELECT version_num FROM public.alembic_version")

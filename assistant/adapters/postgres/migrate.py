@@ -83,7 +83,7 @@ async def downgrade(owner_url: str, revision: str = "base") -> None:
 
 
 def _run(owner_url: str, work: Callable[[Connection], _Result]) -> _Result:
-    arguments = connection_arguments(owner_url, timezone="UTC", lock_timeout="60s")
+    arguments = connection_arguments(owner_url, timezone="UTC", lock_timeout="10min")
     engine = create_engine(
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect(**arguments),
@@ -100,6 +100,8 @@ def _run(owner_url: str, work: Callable[[Connection], _Result]) -> _Result:
                     f"the database is PostgreSQL {version}; {_LOWEST_VERSION} or newer is needed"
                 )
             connection.execute(_LOCK)
+            # From here on it is tables that are locked, with requests waiting behind.
+            connection.execute(text("SET LOCAL lock_timeout = '10s'"))
             return work(connection)
     except CommandError as error:
         raise DatabaseStartError(
