@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import make_url
 
 from assistant.adapters.postgres import migrate
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
@@ -43,11 +42,10 @@ class PostgresServer:
         self._owner_url = owner_url
 
     def urls(self, database: str) -> DatabaseUrls:
+        query = self._owner_url.partition("?")[2]
         return DatabaseUrls(
             *(
-                make_url(self._owner_url)
-                .set(username=role, database=database)
-                .render_as_string(hide_password=False)
+                f"postgresql://{role}@/{database}?{query}"
                 for role in ("assistant_owner", "assistant_service", "postgres")
             )
         )
@@ -70,12 +68,7 @@ class PostgresServer:
 
 async def connect(url: str) -> psycopg.AsyncConnection:
     """A plain connection in autocommit."""
-    parsed = make_url(url)
-    return await psycopg.AsyncConnection.connect(
-        autocommit=True,
-        **parsed.translate_connect_args(username="user", database="dbname"),
-        **parsed.query,
-    )
+    return await psycopg.AsyncConnection.connect(url, autocommit=True)
 
 
 @asynccontextmanager

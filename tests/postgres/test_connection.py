@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from assistant.adapters.postgres.address import connection_arguments, parse_url
+from assistant.adapters.postgres.address import connection_arguments
 from assistant.adapters.postgres.cluster import Cluster
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
@@ -26,38 +26,44 @@ from tests.postgres.server import DatabaseUrls, connect
 ONE = text("SELECT 1")
 
 
-@pytest.mark.parametrize(
-    "scheme", ["postgresql", "postgres", "postgresql+psycopg"], ids=lambda scheme: scheme
-)
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
 async def test_every_spelling_of_the_scheme_connects(urls: DatabaseUrls, scheme: str) -> None:
-    database = Database(urls.service.replace("postgresql+psycopg", scheme))
+    database = Database(f"{scheme}://{urls.service.partition('://')[2]}")
     await database.start()
     assert await database.check() is None
     await database.close()
 
 
-@pytest.mark.parametrize("url", ["mysql://x/y", "nonsense", "postgresql://h:port/x"])
-def test_another_address_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(DatabaseStartError, match="postgresql://") as caught:
-        parse_url(url)
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://x/y", "nonsense", "", "postgresql://u:secret@[::1/x", "postgresql://u:50%@h/x"],
+)
+def test_an_address_that_cannot_be_used_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(DatabaseStartError, match="postgresql://user:password@host") as caught:
+        connection_arguments(url)
 
-    assert url not in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "50%" not in str(caught.value)
+
+
+def test_everything_that_libpq_understands_is_passed_on() -> None:
+    arguments = connection_arguments(
+        "postgresql://u:p%40ss@db1.example:6432,db2.example/app"
+        "?sslmode=require&target_session_attrs=read-write&connect_timeout=2"
+    )
+
+    assert arguments["password"] == "p@ss"
+    assert arguments["host"] == "db1.example,db2.example"
+    assert (arguments["sslmode"], arguments["target_session_attrs"]) == ("require", "read-write")
+    assert int(arguments["connect_timeout"]) == 2
 
 
 def test_the_addresss_own_options_win_over_ours() -> None:
     arguments = connection_arguments(
-        "postgresql://u:p%40ss@db.example:6432/app?sslmode=require&options=-c%20geqo%3Doff",
-        statement_timeout="15s",
+        "postgresql://db/app?options=-c%20statement_timeout%3D1s", statement_timeout="15s"
     )
 
-    assert arguments["password"] == "p@ss"
-    assert (arguments["host"], arguments["port"], arguments["dbname"]) == (
-        "db.example",
-        6432,
-        "app",
-    )
-    assert arguments["sslmode"] == "require"
-    assert arguments["options"] == "-c statement_timeout=15s -c geqo=off"
+    assert arguments["options"] == "-c statement_timeout=15s -c statement_timeout=1s"
 
 
 async def test_pooled_connections_that_were_cut_are_replaced_unnoticed(

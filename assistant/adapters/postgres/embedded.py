@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 import structlog
-from sqlalchemy import URL
 
 from assistant.adapters.postgres.address import SERVICE_ROLE
 from assistant.adapters.postgres.cluster import DATABASE, OWNER_ROLE, Cluster, Server
@@ -66,13 +66,9 @@ class EmbeddedPostgres:
 
     def _url(self, role: str) -> str:
         assert self._server is not None
-        url = URL.create(
-            "postgresql+psycopg",
-            username=role,
-            database=DATABASE,
-            query={"host": str(self._server.socket_folder)},
-        )
-        return url.render_as_string(hide_password=False)
+        # quote, not quote_plus: libpq takes a plus sign for a plus sign.
+        host = quote(str(self._server.socket_folder), safe="")
+        return f"postgresql://{role}@/{DATABASE}?host={host}"
 
     def _join(self) -> None:
         try:
