@@ -82,6 +82,9 @@ def _check_range(name: str, value: float | None, lowest: float, highest: float) 
         )
 
 
+_LONGEST_FEATURE = 128
+
+
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
     """What a caller asks for. Exactly one of prompt_name, messages and text says what to complete."""
@@ -124,18 +127,28 @@ class CompletionRequest:
                 raise BadUserInput("messages takes 1 to 1,000 messages.", path=("messages",))
             for index, message in enumerate(self.messages):
                 _check_content(message.content, ("messages", str(index), "content"))
-        for name, text, longest in (
-            ("promptName", self.prompt_name, 64),
-            ("model", self.model, 256),
-            ("feature", self.feature, 128),
-        ):
-            if text is not None:
-                if not 1 <= len(text) <= longest:
-                    raise BadUserInput(f"{name} must have 1 to {longest} characters.", path=(name,))
-                check_text(text, (name,))
+        _check_name("promptName", self.prompt_name, 64)
+        _check_name("model", self.model, 256)
+        _check_name("feature", self.feature, _LONGEST_FEATURE)
         check_json(self.variables, ("variables",))
         check_json(self.metadata, ("metadata",))
         self.parameters.check()
+
+    @property
+    def recorded_feature(self) -> str | None:
+        """``feature`` where it is fit to be recorded: refused requests are recorded too."""
+        try:
+            _check_name("feature", self.feature, _LONGEST_FEATURE)
+        except BadUserInput:
+            return None
+        return self.feature
+
+
+def _check_name(name: str, text: str | None, longest: int) -> None:
+    if text is not None:
+        if not 1 <= len(text) <= longest:
+            raise BadUserInput(f"{name} must have 1 to {longest} characters.", path=(name,))
+        check_text(text, (name,))
 
 
 def _check_content(content: str, path: tuple[str, ...]) -> None:

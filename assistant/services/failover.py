@@ -54,7 +54,7 @@ class Failover:
         """Fill ``entry`` with an answer from the first candidate of its route that gives one.
 
         Every attempt is recorded with what it used. Raises: the last candidate's UpstreamError
-        or ContextLengthExceeded; StreamInterrupted where one broke off after text was emitted.
+        or ContextLengthExceeded; StreamInterrupted where one broke off after it had begun.
         """
         assert entry.route is not None and entry.prompt is not None
         version = entry.prompt.version
@@ -87,12 +87,12 @@ class Failover:
                 await self._attempt(entry, candidate, call, emit, deadline)
             except (UpstreamError, ContextLengthExceeded) as error:
                 failure = error
-                if entry.text or asyncio.get_running_loop().time() >= deadline:
+                if entry.has_begun or asyncio.get_running_loop().time() >= deadline:
                     break
             else:
                 return
         assert failure is not None
-        if entry.text and not isinstance(failure, (StreamInterrupted, ProviderTimeout)):
+        if entry.has_begun and not isinstance(failure, (StreamInterrupted, ProviderTimeout)):
             raise StreamInterrupted(f"The answer broke off: {failure.message}") from failure
         raise failure
 
@@ -108,7 +108,7 @@ class Failover:
         model = candidate.model
         started = self._clock.monotonic()
         finished: GenerationFinished | None = None
-        has_begun = False
+        is_started = False
         outcome = AttemptOutcome.CANCELLED
         code: ErrorCode | None = ErrorCode.CANCELLED
         try:
@@ -117,14 +117,15 @@ class Failover:
                 aclosing(self._connect(candidate.provider).generate(call)) as events,
             ):
                 async for event in events:
-                    if not has_begun:
-                        has_begun = True
+                    if not is_started:
+                        is_started = True
                         await emit(_started(entry, model))
                     match event:
                         case TextDelta(text):
                             entry.text.append(text)
                             await emit(event)
-                        case ReasoningDelta():
+                        case ReasoningDelta(text):
+                            entry.reasoning.append(text)
                             await emit(event)
                         case GenerationFinished():
                             finished = event
@@ -155,7 +156,7 @@ class Failover:
                     outcome=outcome,
                     latency_ms=round(1000 * (ended - started)),
                     error_code=code,
-                    usage=_usage(entry, model, finished, has_begun=has_begun),
+                    usage=_usage(entry, model, finished),
                 )
             )
 
@@ -173,14 +174,12 @@ def _within(parameters: GenerationParameters, model: Model) -> GenerationParamet
     return replace(parameters, max_tokens=min(asked, model.max_output_tokens))
 
 
-def _usage(
-    entry: LedgerEntry, model: Model, finished: GenerationFinished | None, *, has_begun: bool
-) -> TokenUsage:
+def _usage(entry: LedgerEntry, model: Model, finished: GenerationFinished | None) -> TokenUsage:
     """What the provider counted; estimated where it did not, or never came to it.
 
     An attempt that broke off before its first event produced nothing to charge.
     """
-    if finished is None and not has_begun:
+    if finished is None and not entry.has_begun:
         return TokenUsage()
     reported_prompt = finished.prompt_tokens if finished else None
     reported_completion = finished.completion_tokens if finished else None
@@ -189,7 +188,7 @@ def _usage(
         assert entry.prompt is not None
         prompt_tokens = entry.prompt.estimated_tokens
     if completion_tokens is None:
-        completion_tokens = estimate_tokens("".join(entry.text))
+        completion_tokens = estimate_tokens("".join([*entry.reasoning, *entry.text]))
     return TokenUsage(
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,

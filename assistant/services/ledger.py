@@ -38,6 +38,7 @@ class LedgerEntry:
         self.route: Route | None = None
         self.model: Model | None = None
         self.text: list[str] = []
+        self.reasoning: list[str] = []
         self.finish_reason: FinishReason | None = None
         self.attempts: list[Attempt] = []
         self.provider_intervals: list[tuple[float, float]] = []
@@ -51,6 +52,11 @@ class LedgerEntry:
         """Make the entry durable; from here on a provider may be called. Raises StorageUnavailable."""
         self.prompt, self.route, self.model = prompt, route, route.candidates[0].model
         await self._store.open(self._record(CompletionStatus.RUNNING, None))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything of an answer has been received, thoughts included."""
+        return bool(self.text or self.reasoning)
 
     @property
     def completion(self) -> Completion:
@@ -90,7 +96,7 @@ class LedgerEntry:
             ),
             latency_ms=round(1000 * elapsed_s),
             error_code=error_code,
-            feature=self.request.feature,
+            feature=self.request.recorded_feature,
         )
 
 
@@ -123,8 +129,8 @@ class Ledger:
         Cancellation and defects settle too: the block's exception goes on as it was for a
         cancellation, as an AssistantError that carries the entry's id for all else.
 
-        Raises: StorageUnavailable where the usage of a successful block cannot be recorded,
-        because an answer whose usage is not durable is not final.
+        Raises: StorageUnavailable, or InternalError for a defect, where the usage of a successful
+        block cannot be recorded, because an answer whose usage is not durable is not final.
         """
         entry = LedgerEntry(request, self._store, self._clock)
         self._running += 1
@@ -141,8 +147,7 @@ class Ledger:
         except Exception as error:
             # Whatever a defect raises, the caller gets a typed error and the ledger its row.
             log.exception("completion_defect", completion_id=str(entry.id))
-            defect = InternalError("Something broke inside the service. It has been logged.")
-            defect.completion_id = entry.id
+            defect = _defect(entry)
             await self._settle(entry, defect)
             raise defect from error
         else:
@@ -173,6 +178,13 @@ class Ledger:
         if cancellation is not None:
             raise cancellation
         if failure is not None and error is None:
-            if isinstance(failure, AssistantError):
-                failure.completion_id = entry.id
+            if not isinstance(failure, AssistantError):
+                raise _defect(entry) from failure
+            failure.completion_id = entry.id
             raise failure
+
+
+def _defect(entry: LedgerEntry) -> InternalError:
+    defect = InternalError("Something broke inside the service. It has been logged.")
+    defect.completion_id = entry.id
+    return defect

@@ -108,13 +108,18 @@ async def test_two_megabytes_of_text_are_refused_and_the_service_goes_on(
 
 async def test_usage_is_right_after_refusals_of_every_kind(service: RunningService) -> None:
     alice = somebody()
-    for request in ({"text": ""}, {"promptName": "nope"}, {"text": "x", "model": "no/model"}):
+    for request in (
+        {"text": ""},
+        {"promptName": "nope"},
+        {"text": "x", "model": "no/model"},
+        {"text": "x", "feature": "nul \x00"},
+    ):
         await service.graphql(COMPLETE, {"input": request}, alice)
     done = await complete(service, alice, **SUMMARIZE)
 
     found = await usage(service, alice)
 
-    assert (found["requests"], found["failedRequests"]) == (4, 3)
+    assert (found["requests"], found["failedRequests"]) == (5, 4)
     assert int(found["totalTokens"]) == done["usage"]["totalTokens"]
     assert [share["model"] for share in found["byModel"]] == ["builtin/extractive"]
 

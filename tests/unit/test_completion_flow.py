@@ -22,6 +22,7 @@ from assistant.domain.completion import (
     GenerationParameters,
     ProgressEvent,
     ProviderEvent,
+    ReasoningDelta,
     TextDelta,
 )
 from assistant.domain.model import DiscoveredModel, Model
@@ -197,6 +198,19 @@ async def test_after_the_first_text_nobody_else_is_asked_and_the_partial_answer_
     assert world.providers["ollama/b"].calls == []
 
 
+async def test_after_the_first_thought_nobody_else_is_asked_and_the_thinking_is_charged() -> None:
+    cut = FakeProvider([ReasoningDelta("Let me see whether"), ProviderUnavailable("lost")])
+    world = World({"ollama/a": cut, "ollama/b": answering("x")})
+
+    with pytest.raises(StreamInterrupted):
+        await world.ask()
+
+    (settled,) = world.store.settled
+    assert settled.text == ""
+    assert settled.usage.completion_tokens > 0
+    assert world.providers["ollama/b"].calls == []
+
+
 async def test_an_answer_without_an_end_is_not_a_success() -> None:
     world = World({"ollama/a": FakeProvider([TextDelta("Half an")])})
 
@@ -314,6 +328,28 @@ async def test_an_answer_whose_usage_cannot_be_recorded_is_not_final() -> None:
         await world.flow.complete(_request())
 
     assert caught.value.completion_id is not None
+
+
+async def test_a_stream_ends_even_where_recording_its_usage_met_a_defect() -> None:
+    world = World({"ollama/a": answering("x")})
+    world.store.settle_error = TypeError("secret detail")
+
+    async with asyncio.timeout(5):
+        events = [event async for event in stream(world.flow.complete, _request())]
+
+    assert isinstance(events[-1], CompletionFailed)
+    assert events[-1].code is ErrorCode.INTERNAL_SERVER_ERROR
+    assert "secret" not in events[-1].message
+
+
+@pytest.mark.parametrize("feature", ["nul \x00", "half \ud800", "f" * 129, ""])
+async def test_a_refusal_is_recorded_without_a_feature_that_nothing_can_hold(feature: str) -> None:
+    world = World({"ollama/a": answering("x")})
+
+    with pytest.raises(BadUserInput):
+        await world.flow.complete(_request(feature=feature))
+
+    assert [settled.feature for settled in world.store.settled] == [None]
 
 
 async def test_no_provider_is_called_when_the_entry_cannot_be_opened() -> None:
