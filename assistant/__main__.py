@@ -19,7 +19,6 @@ from assistant.adapters.postgres.errors import DatabaseStartError
 from assistant.adapters.postgres.migrate import expected_revision
 from assistant.adapters.postgres.seeds import PostgresSeeds
 from assistant.adapters.server import DrainingServer, bind
-from assistant.api.federation import print_sdl
 from assistant.api.schema import create_schema
 from assistant.app import StartupError, check_startable, create_app, database
 from assistant.errors import AssistantError
@@ -135,7 +134,7 @@ def seed() -> None:
 @cli.command("print-schema")
 def print_schema() -> None:
     """Print the subgraph's SDL."""
-    typer.echo(print_sdl(create_schema()), nl=False)
+    typer.echo(create_schema().as_str(), nl=False)
 
 
 @keys.command("create")

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from ipaddress import ip_address
 
 import structlog
 from starlette.applications import Starlette
@@ -53,7 +52,7 @@ from assistant.services.models import Models
 from assistant.services.prompts import Prompts
 from assistant.services.seeds import read_seeds
 from assistant.services.usage import UsageReports
-from assistant.settings import AuthMode, Settings
+from assistant.settings import AuthMode, Settings, is_loopback
 
 log = structlog.get_logger(__name__)
 
@@ -68,18 +67,11 @@ class StartupError(Exception):
 
 def check_startable(settings: Settings) -> None:
     """Refuse settings that would be unsafe together. Raises StartupError."""
-    if settings.auth_mode is AuthMode.DEV and not _is_loopback(settings.host):
+    if settings.auth_mode is AuthMode.DEV and not is_loopback(settings.host):
         raise StartupError(
             f"ASSISTANT_AUTH_MODE=dev makes everybody an administrator and does not go with "
             f"ASSISTANT_HOST={settings.host}. Listen on 127.0.0.1, or set ASSISTANT_AUTH_MODE=strict."
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @asynccontextmanager

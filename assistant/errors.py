@@ -6,7 +6,6 @@
     │   ├── Unauthenticated
     │   ├── Forbidden
     │   ├── NotFound
-    │   ├── Conflict
     │   └── ContextLengthExceeded
     ├── UpstreamError                a provider failed us
     │   ├── ProviderUnavailable      could not be reached, or answered that it cannot serve now
@@ -24,6 +23,7 @@ Messages are written for the caller: they say what to do, and never hold prompt 
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
@@ -69,6 +69,11 @@ class AssistantError(Exception):
         self.retry_after_s = retry_after_s
         self.completion_id: UUID | None = None
 
+    @property
+    def retry_after_ms(self) -> int | None:
+        """``retry_after_s`` as clients get it: whole milliseconds, never too few."""
+        return None if self.retry_after_s is None else math.ceil(1000 * self.retry_after_s)
+
 
 class RequestError(AssistantError):
     """The caller can mend it."""
@@ -100,12 +105,6 @@ class NotFound(RequestError):
     """It does not exist, or not for this caller; the two look alike on purpose."""
 
     code = ErrorCode.NOT_FOUND
-
-
-class Conflict(RequestError):
-    """Somebody else changed it meanwhile."""
-
-    code = ErrorCode.CONFLICT
 
 
 class ContextLengthExceeded(RequestError):

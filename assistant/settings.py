@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -102,6 +103,14 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach, or be reached at, ``host``: a name or an address."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +16,7 @@ from assistant.adapters.providers.http import HttpClient
 from assistant.domain.ports import Clock, TokenVerifier
 from assistant.domain.values import JsonObject
 from assistant.errors import Unauthenticated
-from assistant.settings import AuthMode, Settings, SettingsError
+from assistant.settings import AuthMode, Settings, SettingsError, is_loopback
 
 LEEWAY_S = 30.0
 """By how much the issuer's clock may differ from ours."""
@@ -55,18 +54,11 @@ def _check_url(url: str) -> str:
     # Who can change the keys on their way to us can sign as anybody.
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
         raise SettingsError(
             "ASSISTANT_JWKS_URL: must begin with https://; http:// is for loopback only."
         )
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class ConfiguredKey:

@@ -14,7 +14,6 @@ No message holds a value that a client sent: values are prompts, and errors end 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -61,8 +60,8 @@ def extensions_of(error: AssistantError) -> dict[str, Any]:
     input field at fault; both only where known.
     """
     extensions: dict[str, Any] = {"code": error.code.value, "isRetryable": error.is_retryable}
-    if error.retry_after_s is not None:
-        extensions["retryAfterMs"] = math.ceil(error.retry_after_s * 1000)
+    if error.retry_after_ms is not None:
+        extensions["retryAfterMs"] = error.retry_after_ms
     if isinstance(error, BadUserInput) and error.path:
         extensions["inputPath"] = list(error.path)
     if error.completion_id is not None:

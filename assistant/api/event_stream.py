@@ -139,9 +139,7 @@ async def _send(send: Send, body: bytes, *, more: bool = True) -> None:
 
 
 def _lasted_too_long(max_s: float) -> ExecutionResult:
-    error = StreamInterrupted(
-        f"A stream may last {max_s:g} s. Subscribe again; a completion's stream can be resumed."
-    )
+    error = StreamInterrupted(f"A stream may last {max_s:g} s. Subscribe again.")
     return ExecutionResult(
         data=None, errors=[GraphQLError(error.message, extensions=extensions_of(error))]
     )

@@ -52,12 +52,12 @@ def cost(weight: int) -> Cost:
     return Cost(weight=weight)
 
 
-def list_size(*, slicing_arguments: tuple[str, ...] = ("first",)) -> ListSize:
-    """``@listSize`` of a connection: as many nodes as its argument asks for."""
+def list_size() -> ListSize:
+    """``@listSize`` of a connection: as many nodes as ``first`` asks for."""
     return ListSize(
         # An argument that is None would be printed as null, which composition cannot read.
         assumed_size=UNSET,
-        slicing_arguments=list(slicing_arguments),
+        slicing_arguments=["first"],
         sized_fields=["edges", "nodes"],
         require_one_slicing_argument=False,
     )
@@ -221,11 +221,6 @@ def _forget_null_defaults(schema: GraphQLSchema) -> None:
         for value in optional:
             if value.default_value is None:
                 value.default_value = Undefined
-
-
-def print_sdl(schema: SubgraphSchema) -> str:
-    """The SDL that gateways compose; the same text for the same types."""
-    return schema.as_str()
 
 
 def _print(schema: Schema) -> str:

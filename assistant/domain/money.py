@@ -16,9 +16,6 @@ class Money:
     currency: str = "USD"
 
 
-ZERO = Money(Decimal(0))
-
-
 def token_cost(
     prompt_tokens: int, completion_tokens: int, input_price: Decimal, output_price: Decimal
 ) -> Decimal:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Protocol
 
 from assistant.domain.completion import GenerationParameters
 from assistant.domain.model import Model, ModelGroup, ProviderConfig, TaskType
@@ -49,16 +47,3 @@ class SeedReport:
     updated: int = 0
     unchanged: int = 0
     kept: int = 0
-
-
-class SeedStore(Protocol):
-    """Brings the platform's catalog up to the seed."""
-
-    async def apply(self, seed: Seed, at: datetime) -> SeedReport:
-        """Add what is new and update what changed, except for what an admin has changed.
-
-        Deleting and archiving are changes too. Applying the same seed again changes nothing.
-
-        Raises: StorageUnavailable.
-        """
-        ...

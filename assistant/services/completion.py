@@ -58,7 +58,10 @@ class Completions:
         return entry.completion
 
     async def find(self, caller: Caller, ids: Sequence[UUID]) -> Mapping[UUID, Completion]:
-        """Those of ``ids`` that are the caller's own, or of their tenant for administrators."""
+        """Those of ``ids`` that are the caller's own, or of their tenant for administrators.
+
+        A request that was refused before a model was chosen has usage, but nothing to show.
+        """
         found = await self._store.find_completions(caller.tenant_id, ids)
         return {
             id_: completion

@@ -129,10 +129,8 @@ def _join(rows: ModelCatalog, states: Mapping[ProviderConfig, ProviderState]) ->
     }
     for id_, row in rows.models.items():
         found = reported.pop((row.provider, row.name), None)
-        config = rows.providers.get(row.provider)
         models[id_] = replace(
             row,
-            is_local=config.is_local if config else False,
             is_available=found is not None,
             size_bytes=found.size_bytes if found else row.size_bytes,
             capabilities=(found.capabilities if found and found.capabilities else row.capabilities),

@@ -12,8 +12,6 @@ from assistant.domain.values import JsonObject, JsonValue, check_json
 from assistant.errors import BadUserInput
 from assistant.services.mustache import Template, parse_template
 
-__all__ = ["Template", "bind", "check_templates", "parse_template", "render_prompt"]
-
 _VARIABLE_NAME = re.compile(r"[\w-]{1,64}")  # what a template can print without dots
 _TEMPLATE = ("template",)
 _SYSTEM_TEMPLATE = ("systemTemplate",)

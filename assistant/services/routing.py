@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from assistant.domain.completion import CompletionRequest
@@ -11,6 +12,7 @@ from assistant.domain.model import Model, ModelCapability, ProviderConfig
 from assistant.domain.ports import ModelCatalog
 from assistant.domain.prompt import RenderedPrompt
 from assistant.errors import (
+    AssistantError,
     BadUserInput,
     ContextLengthExceeded,
     Forbidden,
@@ -68,7 +70,7 @@ def route(request: CompletionRequest, prompt: RenderedPrompt, catalog: ModelCata
     return Route(candidates)
 
 
-def _default(model: Model) -> tuple[bool, bool, object, int, str]:
+def _default(model: Model) -> tuple[bool, bool, Decimal, int, str]:
     """Models that generate before those that serve only some tasks; local first, then cheapest."""
     price = model.input_price + model.output_price
     return (model.tasks is not None, not model.is_local, price, model.preference, model.id)
@@ -112,7 +114,7 @@ def _refusal(
     prompt: RenderedPrompt,
     considered: Iterable[Model],
     obstacles: dict[str, Obstacle | None],
-) -> Exception:
+) -> AssistantError:
     """The one error that says best what to do about having no candidate."""
     found = set(obstacles.values())
     if Obstacle.TOO_LONG in found:

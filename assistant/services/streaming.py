@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
@@ -72,11 +71,10 @@ def _with_more(
 
 def failed(error: AssistantError) -> CompletionFailed:
     """``error`` as the event that ends a stream."""
-    wait_s = error.retry_after_s
     return CompletionFailed(
         completion_id=error.completion_id,
         code=error.code,
         message=error.message,
         is_retryable=error.is_retryable,
-        retry_after_ms=None if wait_s is None else math.ceil(1000 * wait_s),
+        retry_after_ms=error.retry_after_ms,
     )

@@ -12,7 +12,7 @@ from graphql import build_schema, print_schema
 from strawberry.types import ExecutionResult
 from structlog.testing import capture_logs
 
-from assistant.api.federation import SubgraphSchema, print_sdl
+from assistant.api.federation import SubgraphSchema
 from tests.api.in_process import codes, messages, run
 from tests.api.small_schema import SECRET, Probe, create_small_schema
 
@@ -175,7 +175,7 @@ def test_an_entity_without_resolve_reference_stops_the_start() -> None:
 
 
 def test_the_sdl_extends_the_schema_with_federation_2_9(schema: SubgraphSchema) -> None:
-    first_line = print_sdl(schema).splitlines()[0]
+    first_line = schema.as_str().splitlines()[0]
 
     assert first_line == (
         'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", '
@@ -184,7 +184,7 @@ def test_the_sdl_extends_the_schema_with_federation_2_9(schema: SubgraphSchema) 
 
 
 def test_the_sdl_says_what_gateways_need_and_not_what_they_add(schema: SubgraphSchema) -> None:
-    sdl = print_sdl(schema)
+    sdl = schema.as_str()
 
     assert 'type Book @key(fields: "id") @key(fields: "title") {' in sdl
     assert "type PageInfo @shareable {" in sdl
@@ -200,8 +200,8 @@ def test_the_sdl_says_what_gateways_need_and_not_what_they_add(schema: SubgraphS
 
 
 def test_the_sdl_is_the_same_text_for_the_same_types(schema: SubgraphSchema) -> None:
-    assert print_sdl(create_small_schema()) == print_sdl(schema)
-    assert str(schema) == print_sdl(schema)
+    assert create_small_schema().as_str() == schema.as_str()
+    assert str(schema) == schema.as_str()
 
 
 def test_the_sdl_is_a_schema(schema: SubgraphSchema) -> None:
@@ -213,7 +213,7 @@ def test_the_sdl_is_a_schema(schema: SubgraphSchema) -> None:
         directive @listSize(assumedSize: Int, slicingArguments: [String], sizedFields: [String],
           requireOneSlicingArgument: Boolean) on FIELD_DEFINITION
     """
-    built = build_schema(definitions + print_sdl(schema))
+    built = build_schema(definitions + schema.as_str())
 
     assert "type Subscription" in print_schema(built)
 
@@ -221,4 +221,4 @@ def test_the_sdl_is_a_schema(schema: SubgraphSchema) -> None:
 async def test_a_gateway_reads_the_same_sdl(schema: SubgraphSchema) -> None:
     result = await run(schema, "{ _service { sdl } }")
 
-    assert result.data == {"_service": {"sdl": print_sdl(schema)}}
+    assert result.data == {"_service": {"sdl": schema.as_str()}}

@@ -128,12 +128,18 @@ _PUBLISH = text(
 
 
 class PostgresSeeds:
-    """The SeedStore port."""
+    """Brings the platform's catalog up to the seed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def apply(self, seed: Seed, at: datetime) -> SeedReport:
+        """Add what is new and update what changed, except for what an admin has changed.
+
+        Deleting and archiving are changes too. Applying the same seed again changes nothing.
+
+        Raises: StorageUnavailable.
+        """
         async with self._database.tenant(PLATFORM_TENANT) as connection:
             await connection.execute(_LOCK)
             seeding = _Seeding(connection, at)

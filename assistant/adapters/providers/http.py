@@ -81,7 +81,7 @@ class HttpClient:
     async def request(
         self,
         peer: Peer,
-        method: Literal["GET", "POST", "DELETE"],
+        method: Literal["GET", "POST"],
         path: str,
         *,
         limits: TimeLimits,
