@@ -142,7 +142,7 @@ def create_app(settings: Settings) -> Starlette:
                 store=PostgresCompletions(db),
             )
             services = Services(
-                completions, prompts, models, UsageReports(PostgresUsage(db), clock)
+                completions, prompts, models, UsageReports(PostgresUsage(db), clock), telemetry
             )
             authenticator = Authenticator(
                 is_dev=settings.auth_mode is AuthMode.DEV,

@@ -106,7 +106,7 @@ class PrometheusTelemetry:
         )
         self._refusals = counter(
             "assistant_refusals_total",
-            "Callers turned away because they could not be identified.",
+            "Callers turned away: not identified, or without the scope that a field needs.",
             "code",
         )
         self._tokens = counter(

@@ -386,9 +386,10 @@ async def completion_stream(
 
 async def completion(info: Info, id_: str) -> CompletionResponse | None:
     """A finished or running completion of the caller."""
+    completions = loaders.completion_by_id(info)  # needs a caller, whatever the id
     try:
         key = UUID(id_)
     except ValueError:
         return None
-    found = await loaders.completion_by_id(info).load(key)
+    found = await completions.load(key)
     return CompletionResponse.of(found) if found else None

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import strawberry
 
 from assistant.domain.caller import Caller, Scope
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, ErrorCode
 from assistant.services import Services
 
 
@@ -35,9 +35,10 @@ class Context:
         return self.identity
 
     def require(self, *scopes: Scope) -> Caller:
-        """The caller, if they hold one of ``scopes``. Raises Unauthenticated, Forbidden."""
+        """The caller, if they hold one of ``scopes``. Raises Unauthenticated, Forbidden (counted)."""
         caller = self.caller
         if not any(caller.may(scope) for scope in scopes):
+            self.services.telemetry.request_refused(ErrorCode.FORBIDDEN)
             caller.require(scopes[0])
         return caller
 

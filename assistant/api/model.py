@@ -12,6 +12,7 @@ from assistant.api.enums import CircuitState
 from assistant.api.money import Money, usd
 from assistant.api.scalars import BigInt
 from assistant.domain import model as domain
+from assistant.domain.caller import Scope
 from assistant.domain.model import ModelCapability, ProviderKind, TaskType
 from assistant.domain.ports import ModelCatalog
 
@@ -64,6 +65,7 @@ class Model:
 
     @classmethod
     async def resolve_reference(cls, info: Info, id: strawberry.ID) -> Self | None:  # noqa: A002 - the key's name
+        info.context.require(Scope.COMPLETE)
         found = (await _catalog(info)).models.get(id)
         return cls.of(found) if found else None
 
@@ -84,7 +86,9 @@ class Provider:
     kind: ProviderKind = strawberry.field(description="The wire protocol it speaks.")
     is_local: bool = strawberry.field(description="Whether text stays on our own machines.")
     is_healthy: bool = strawberry.field(description="Whether it answered when it was last asked.")
-    circuit: CircuitState = strawberry.field(description="Whether it is called.")
+    circuit: CircuitState = strawberry.field(
+        description="Whether it is called; CLOSED, as no calls are held back yet."
+    )
     models: list[Model] = strawberry.field(description="Its models, allowed or not, there or not.")
 
     @classmethod

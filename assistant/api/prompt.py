@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Self, cast
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Final, Self, cast
 from uuid import UUID
 
 import strawberry
@@ -24,6 +25,7 @@ from assistant.api.enums import OrderDirection
 from assistant.api.federation import list_size
 from assistant.api.usage import User
 from assistant.domain import prompt as domain
+from assistant.domain.caller import Scope
 from assistant.domain.completion import MessageRole
 from assistant.domain.model import TaskType
 from assistant.domain.prompt import PromptOrderField, PromptQuery, PromptVersionStatus
@@ -123,6 +125,7 @@ class PromptVersion:
         return await version_of(info, _uuid(id))
 
 
+        info.context.require(*READERS)
 async def version_of(info: Info, id_: UUID | None) -> PromptVersion | None:
     """The version that a record names; None where it names none."""
     found = await loaders.version_by_id(info).load(id_) if id_ else None
@@ -175,7 +178,7 @@ class Prompt:
     async def versions(
         self, info: Info, first: FIRST = 20, after: AFTER = None
     ) -> PromptVersionConnection:
-        before = decode_cursor(after, int)[0] if after else None
+        before = decode_cursor(after, _version_number)[0] if after else None
         found = await loaders.versions_page(info, first + 1, before).load(self.key)
         versions, info_ = page(
             found or (),
@@ -219,6 +222,7 @@ class Prompt:
         return await (prompt(info, id) if id is not None else prompt_by_name(info, name or ""))
 
 
+        info.context.require(*READERS)
 @strawberry.type(description="A prompt and where it stands in the list.")
 class PromptEdge:
     cursor: str = strawberry.field(description="Give it as `after` to go on from here.")
@@ -295,6 +299,24 @@ async def prompts(
     info: Info,
     filter: PromptFilter | None,  # noqa: A002 - the argument's name in the schema
     order_by: PromptOrder | None,
+def _version_number(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 2**31:
+        raise ValueError("no version has this number")
+    return number
+
+
+def _moment(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+
+
+_SORT_VALUES: Final[Mapping[PromptOrderField, Callable[[str], str]]] = {
+    PromptOrderField.NAME: str,
+    PromptOrderField.CREATED_AT: _moment,
+    PromptOrderField.UPDATED_AT: _moment,
+}
+
+
     first: int,
     after: str | None,
 ) -> PromptConnection:
@@ -303,7 +325,7 @@ async def prompts(
     order = order_by or PromptOrder(field=PromptOrderField.NAME)
     query = PromptQuery(
         first=first + 1,
-        after=decode_cursor(after) if after else None,
+        after=decode_cursor(after, _SORT_VALUES[order.field]) if after else None,
         name_contains=wanted.name_contains,
         category=wanted.category,
         tag=wanted.tag,

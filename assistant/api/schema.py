@@ -14,6 +14,7 @@ from assistant.api.context import Info
 from assistant.api.federation import SubgraphSchema, assumed_size, cost, list_size
 from assistant.api.model import Model, ModelGroup, Provider
 from assistant.api.prompt import (
+    READERS,
     Prompt,
     PromptConnection,
     PromptFilter,
@@ -27,9 +28,6 @@ from assistant.api.usage import Period, UsageSummary, User
 from assistant.domain.caller import Scope
 from assistant.domain.model import ModelCapability
 from assistant.domain.usage import UsagePeriod
-
-# Who may read the catalog: those who use prompts and those who write them.
-_READERS = (Scope.COMPLETE, Scope.PROMPTS_WRITE)
 
 
 @strawberry.type(description="What can be asked.")
@@ -51,7 +49,7 @@ class Query:
         first: FIRST = 20,
         after: AFTER = None,
     ) -> PromptConnection:
-        info.context.require(*_READERS)
+        info.context.require(*READERS)
         return await prompt.prompts(info, filter, order_by, first, after)
 
     @strawberry.field(
@@ -62,7 +60,7 @@ class Query:
         info: Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="The prompt's id.")],  # noqa: A002
     ) -> Prompt | None:
-        info.context.require(*_READERS)
+        info.context.require(*READERS)
         return await prompt.prompt(info, id)
 
     @strawberry.field(
@@ -73,7 +71,7 @@ class Query:
         info: Info,
         name: Annotated[str, strawberry.argument(description="The prompt's name.")],
     ) -> Prompt | None:
-        info.context.require(*_READERS)
+        info.context.require(*READERS)
         return await prompt.prompt_by_name(info, name)
 
     @strawberry.field(
@@ -87,7 +85,7 @@ class Query:
             RenderPromptInput, strawberry.argument(description="The prompt and its variables.")
         ],
     ) -> RenderedPrompt:
-        info.context.require(*_READERS)
+        info.context.require(*READERS)
         return await prompt.render_prompt(info, input)
 
     @strawberry.field(

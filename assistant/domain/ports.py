@@ -260,5 +260,5 @@ class Telemetry(Protocol):
         ...
 
     def request_refused(self, code: str) -> None:
-        """A caller who could not be identified was turned away."""
+        """A caller was turned away: not identified, or without the scope that a field needs."""
         ...

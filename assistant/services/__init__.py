@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from assistant.domain.ports import Telemetry
 from assistant.services.completion import Completions
 from assistant.services.models import Models
 from assistant.services.prompts import Prompts
@@ -12,9 +13,10 @@ from assistant.services.usage import UsageReports
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Every use case that the API can reach."""
+    """Every use case that the API can reach, and where it counts whom it turns away."""
 
     completions: Completions
     prompts: Prompts
     models: Models
     usage: UsageReports
+    telemetry: Telemetry

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -14,7 +15,9 @@ import aiohttp
 import jwt
 import pytest
 import pytest_asyncio
+from graphql import GraphQLObjectType, build_ast_schema, parse
 
+from assistant.api.schema import create_schema
 from tests.api.test_main_job import COMPLETE, TEXT
 from tests.running_service import RunningService, running_service
 
@@ -179,10 +182,96 @@ async def test_the_sdl_and_introspection_are_for_callers_only(strict: RunningSer
         assert (await strict.graphql(query, headers=vouched()))["data"]
 
 
+# Each root field, and each entity by reference, with the scopes that open it; none means that any
+# credential will do.
+COMPLETE_ONLY, READERS = ("complete",), ("complete", "prompts:write")
+INPUT = '(input: {promptName: "generate-title", variables: {text: "A storm closed the harbour."}})'
+ROOTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "prompts": ("{ prompts { nodes { id } } }", READERS),
+    "prompt": ('{ prompt(id: "1") { id } }', READERS),
+    "promptByName": ('{ promptByName(name: "generate-title") { id } }', READERS),
+    "renderPrompt": (f"{{ renderPrompt{INPUT} {{ estimatedTokens }} }}", READERS),
+    "availableModels": ("{ availableModels { id } }", COMPLETE_ONLY),
+    "modelGroups": ("{ modelGroups { name } }", COMPLETE_ONLY),
+    "providers": ("{ providers { name } }", COMPLETE_ONLY),
+    "completion": ('{ completion(id: "1") { id } }', ()),
+    "myUsage": ("{ myUsage { requests } }", ()),
+    "generateCompletion": (f"mutation {{ generateCompletion{INPUT} {{ id }} }}", COMPLETE_ONLY),
+    "completionStream": (
+        f"subscription {{ completionStream{INPUT} {{ ... on CompletionFailed {{ code }} }} }}",
+        COMPLETE_ONLY,
+    ),
+}
+ENTITIES = {
+    "Prompt": ('name: "generate-title"', READERS),
+    "PromptVersion": ('id: "0198f2c4-0000-7000-8000-000000000000"', READERS),
+    "Model": ('id: "builtin/extractive"', COMPLETE_ONLY),
+    "CompletionResponse": ('id: "0198f2c4-0000-7000-8000-000000000000"', ()),
+    "User": ('id: "alice"', ()),
+}
+
+
+async def refusal(service: RunningService, query: str, headers: dict[str, str]) -> str | None:
+    """The code of the first error, or of the event that ends a stream; None for an answer."""
+    if query.startswith("subscription"):
+        results = [result async for result in service.subscribe(query, headers=headers)]
+        code: str | None = (results[-1].get("data") or {}).get("completionStream", {}).get("code")
+        answer = results[-1]
+    else:
+        code, answer = None, await service.graphql(query, headers=headers)
+    return answer["errors"][0]["extensions"]["code"] if "errors" in answer else code
+
+
+def by_reference(name: str) -> str:
+    key, _ = ENTITIES[name]
+    representation = f'{{__typename: "{name}", {key}}}'
+    return f"{{ _entities(representations: [{representation}]) {{ __typename }} }}"
+
+
+async def test_every_root_field_and_entity_is_known_to_these_tests() -> None:
+    schema = build_ast_schema(parse(str(create_schema()).partition("\n")[2]), assume_valid=True)
+    roots = (schema.query_type, schema.mutation_type, schema.subscription_type)
+    assert set(ROOTS) == {name for root in roots if root for name in root.fields}
+    assert set(ENTITIES) == {
+        type_.name
+        for type_ in schema.type_map.values()
+        if isinstance(type_, GraphQLObjectType) and type_.ast_node
+        if any(directive.name.value == "key" for directive in type_.ast_node.directives or ())
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "scopes"),
+    [
+        *(pytest.param(query, scopes, id=name) for name, (query, scopes) in ROOTS.items()),
+        *(pytest.param(by_reference(n), scopes, id=n) for n, (_, scopes) in ENTITIES.items()),
+    ],
+)
+async def test_a_root_field_or_entity_opens_to_the_scopes_that_it_states_and_to_no_others(
+    strict: RunningService, query: str, scopes: tuple[str, ...]
+) -> None:
+    for scope in ("complete", "prompts:write", "usage:read", "admin"):
+        is_open = not scopes or scope in (*scopes, "admin")
+        code = await refusal(strict, query, vouched(x_scopes=f"assistant:{scope}"))
+        assert code == (None if is_open else "FORBIDDEN"), scope
+    nobody = await refusal(strict, query, {})
+    # Who a user is says nothing; what belongs to them asks for a caller.
+    assert nobody == (None if '"User"' in query else "UNAUTHENTICATED")
+
+
 async def test_refusals_are_counted(strict: RunningService) -> None:
-    await ask(strict, {})
-    _, metrics = await strict.get("/metrics")
-    assert "UNAUTHENTICATED" in metrics
+    async def counted(code: str) -> float:
+        _, metrics = await strict.get("/metrics")
+        found = re.search(rf'^assistant_refusals_total{{code="{code}"}} (.+)$', metrics, re.M)
+        return float(found[1]) if found else 0.0
+
+    for code, headers in (
+        ("UNAUTHENTICATED", {}),
+        ("FORBIDDEN", vouched(x_scopes="assistant:usage:read")),
+    ):
+        before = await counted(code)
+        await strict.graphql("{ providers { name } }", headers=headers)
+        assert await counted(code) == before + 1
 
 
 async def test_a_websocket_is_identified_by_its_first_message(strict: RunningService) -> None:
