@@ -70,7 +70,7 @@ def decode_cursor(cursor: str, convert: Callable[[str], Any] = str) -> tuple[Any
             raise TypeError("not a text")
         check_text(value, ("after",))
         return convert(value), UUID(id_)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise BadUserInput(
             "after is not a cursor of this list: give an `endCursor` or `cursor` as it was received.",
             path=("after",),

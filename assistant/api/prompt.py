@@ -25,11 +25,10 @@ from assistant.api.enums import OrderDirection
 from assistant.api.federation import list_size
 from assistant.api.usage import User
 from assistant.domain import prompt as domain
-from assistant.domain.caller import Scope
 from assistant.domain.completion import MessageRole
 from assistant.domain.model import TaskType
 from assistant.domain.prompt import PromptOrderField, PromptQuery, PromptVersionStatus
-from assistant.domain.values import JsonObject
+from assistant.domain.values import JsonObject, check_text
 
 
 @strawberry.type(description="A variable that a prompt's template takes.")
@@ -125,7 +124,6 @@ class PromptVersion:
         return await version_of(info, _uuid(id))
 
 
-        info.context.require(*READERS)
 async def version_of(info: Info, id_: UUID | None) -> PromptVersion | None:
     """The version that a record names; None where it names none."""
     found = await loaders.version_by_id(info).load(id_) if id_ else None
@@ -222,7 +220,6 @@ class Prompt:
         return await (prompt(info, id) if id is not None else prompt_by_name(info, name or ""))
 
 
-        info.context.require(*READERS)
 @strawberry.type(description="A prompt and where it stands in the list.")
 class PromptEdge:
     cursor: str = strawberry.field(description="Give it as `after` to go on from here.")
@@ -291,14 +288,11 @@ async def prompt(info: Info, id_: str) -> Prompt | None:
 
 async def prompt_by_name(info: Info, name: str) -> Prompt | None:
     """A prompt by its name; the tenant's own before the platform's."""
+    check_text(name, ("name",))
     found = await loaders.prompt_by_name(info).load(name)
     return Prompt.of(found) if found else None
 
 
-async def prompts(
-    info: Info,
-    filter: PromptFilter | None,  # noqa: A002 - the argument's name in the schema
-    order_by: PromptOrder | None,
 def _version_number(text: str) -> int:
     number = int(text)
     if not 0 < number < 2**31:
@@ -317,6 +311,10 @@ _SORT_VALUES: Final[Mapping[PromptOrderField, Callable[[str], str]]] = {
 }
 
 
+async def prompts(
+    info: Info,
+    filter: PromptFilter | None,  # noqa: A002 - the argument's name in the schema
+    order_by: PromptOrder | None,
     first: int,
     after: str | None,
 ) -> PromptConnection:

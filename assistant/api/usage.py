@@ -15,6 +15,7 @@ from assistant.api.money import Money, usd
 from assistant.api.scalars import BigInt
 from assistant.domain import usage as domain
 from assistant.domain.usage import UsagePeriod
+from assistant.domain.values import check_text
 
 Period = Annotated[UsagePeriod, strawberry.argument(description="The period, seen from now.")]
 
@@ -108,6 +109,7 @@ class User:
     async def assistant_usage(
         self, info: Info, period: Period = UsagePeriod.THIS_MONTH
     ) -> UsageSummary | None:
+        check_text(self.id, ("id",))
         summary = await loaders.user_usage(info).load((self.id, period))
         return UsageSummary.of(summary) if summary else None
 

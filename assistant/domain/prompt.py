@@ -9,7 +9,7 @@ from uuid import UUID
 
 from assistant.domain.completion import GenerationParameters, Message
 from assistant.domain.model import TaskType
-from assistant.domain.values import JsonObject
+from assistant.domain.values import JsonObject, check_text
 
 
 class PromptVersionStatus(StrEnum):
@@ -103,3 +103,13 @@ class PromptQuery:
     include_archived: bool = False
     order_by: PromptOrderField = PromptOrderField.NAME
     is_descending: bool = False
+
+    def check(self) -> None:
+        """Raises BadUserInput for a text that no prompt can have."""
+        for name, value in (
+            ("nameContains", self.name_contains),
+            ("category", self.category),
+            ("tag", self.tag),
+        ):
+            if value is not None:
+                check_text(value, ("filter", name))

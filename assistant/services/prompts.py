@@ -11,7 +11,7 @@ from assistant.domain.model import TaskType
 from assistant.domain.ports import PromptStore
 from assistant.domain.prompt import Prompt, PromptQuery, PromptVersion, RenderedPrompt
 from assistant.domain.tokens import estimate_tokens
-from assistant.domain.values import JsonObject
+from assistant.domain.values import JsonObject, check_text
 from assistant.errors import NotFound
 from assistant.services.bounded_cache import BoundedCache
 from assistant.services.rendering import render_prompt
@@ -37,7 +37,11 @@ class Prompts:
     async def get(
         self, tenant_id: str, name: str, number: int | None = None
     ) -> tuple[Prompt, PromptVersion]:
-        """A prompt and its version ``number``, by default the published one. Raises NotFound."""
+        """A prompt and its version ``number``, by default the published one.
+
+        Raises NotFound, BadUserInput.
+        """
+        check_text(name, ("promptName",))
         key = (tenant_id, name, number)
         found = self._versions.get(key)
         if found is None:
@@ -106,4 +110,6 @@ class Prompts:
         return await self._store.list_versions(tenant_id, prompt_ids, first, before)
 
     async def list_prompts(self, tenant_id: str, query: PromptQuery) -> Sequence[Prompt]:
+        """A page of the prompts that the tenant sees. Raises BadUserInput."""
+        query.check()
         return await self._store.list_prompts(tenant_id, query)

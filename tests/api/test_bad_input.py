@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from assistant.api.connection import encode_cursor
 from tests.api.test_main_job import COMPLETE, STREAM, TEXT, complete, somebody, usage
 from tests.running_service import RunningService
 
@@ -133,6 +135,66 @@ async def test_two_completions_in_one_operation_are_refused(service: RunningServ
     assert {error["extensions"]["code"] for error in answer["errors"]} == {
         "GRAPHQL_VALIDATION_FAILED"
     }
+
+
+@pytest.mark.parametrize("value", ["nul \x00", "half \ud800 pair"], ids=["nul", "surrogate"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "query($value: String!) { promptByName(name: $value) { id } }",
+        "query($value: String!) { prompts(filter: {nameContains: $value}) { nodes { id } } }",
+        "query($value: String!) { prompts(filter: {category: $value}) { nodes { id } } }",
+        "query($value: String!) { prompts(filter: {tag: $value}) { nodes { id } } }",
+        "query($value: String!) { renderPrompt(input: {promptName: $value}) { estimatedTokens } }",
+        """query($value: String!) {
+             _entities(representations: [{__typename: "Prompt", name: $value}]) { __typename }
+           }""",
+        """query($value: String!) {
+             _entities(representations: [{__typename: "User", id: $value}]) {
+               ... on User { assistantUsage { requests } }
+             }
+           }""",
+    ],
+)
+async def test_a_lookup_by_a_text_that_nothing_can_have_is_refused(
+    service: RunningService, query: str, value: str
+) -> None:
+    answer = await service.graphql(query, {"value": value})
+
+    (error,) = answer["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT", error
+
+
+@pytest.mark.parametrize(
+    ("value", "order"),
+    [
+        ("summarize-text", "CREATED_AT"),
+        ("infinity", "UPDATED_AT"),
+        ("0001-01-01T00:00:00+23:00", "CREATED_AT"),
+    ],
+)
+async def test_the_cursor_of_another_order_is_refused(
+    service: RunningService, value: str, order: str
+) -> None:
+    answer = await service.graphql(
+        f"query($after: String) {{ prompts(after: $after, orderBy: {{field: {order}}}) "
+        "{ nodes { name } } }",
+        {"after": encode_cursor(value, UUID(int=1))},
+    )
+
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_a_cursor_to_a_version_that_no_prompt_can_have_is_refused(
+    service: RunningService,
+) -> None:
+    answer = await service.graphql(
+        "query($after: String) { prompts(first: 1) { nodes { versions(after: $after) "
+        "{ nodes { id } } } } }",
+        {"after": encode_cursor(str(2**40), UUID(int=1))},
+    )
+
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
 async def test_the_cursor_of_another_list_is_refused(service: RunningService) -> None:
