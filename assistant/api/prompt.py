@@ -25,10 +25,14 @@ from assistant.api.enums import OrderDirection
 from assistant.api.federation import list_size
 from assistant.api.usage import User
 from assistant.domain import prompt as domain
+from assistant.domain.caller import Scope
 from assistant.domain.completion import MessageRole
 from assistant.domain.model import TaskType
 from assistant.domain.prompt import PromptOrderField, PromptQuery, PromptVersionStatus
 from assistant.domain.values import JsonObject, check_text
+
+READERS = (Scope.COMPLETE, Scope.PROMPTS_WRITE)
+"""Who may read the catalog: those who use prompts and those who write them."""
 
 
 @strawberry.type(description="A variable that a prompt's template takes.")
@@ -121,6 +125,7 @@ class PromptVersion:
 
     @classmethod
     async def resolve_reference(cls, info: Info, id: strawberry.ID) -> PromptVersion | None:  # noqa: A002 - the key's name
+        info.context.require(*READERS)
         return await version_of(info, _uuid(id))
 
 
@@ -217,6 +222,7 @@ class Prompt:
         id: strawberry.ID | None = None,  # noqa: A002 - the key's name
         name: str | None = None,
     ) -> Prompt | None:
+        info.context.require(*READERS)
         return await (prompt(info, id) if id is not None else prompt_by_name(info, name or ""))
 
 
