@@ -32,6 +32,19 @@ def check_text(value: str, path: tuple[str, ...]) -> None:
         ) from None
 
 
+def carriable(text: str) -> str:
+    """``text`` with what ``check_text`` refuses replaced by U+FFFD; whole surrogate pairs joined.
+
+    A model may answer anything, and what it answered is delivered and recorded all the same.
+    """
+    text = text.replace("\x00", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def check_json(value: JsonValue, path: tuple[str, ...], depth: int = 0) -> None:
     """Refuse what JSON cannot carry: texts as in ``check_text``, NaN, more than 32 levels.
 

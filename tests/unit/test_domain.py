@@ -12,7 +12,7 @@ from assistant.domain.completion import GenerationParameters
 from assistant.domain.intervals import union_length
 from assistant.domain.money import token_cost
 from assistant.domain.usage import UsagePeriod, window_of
-from assistant.domain.values import check_json
+from assistant.domain.values import carriable, check_json, check_text
 from assistant.errors import BadUserInput
 
 
@@ -74,3 +74,18 @@ def test_json_nested_without_end_is_refused() -> None:
         value = [value]
     with pytest.raises(BadUserInput, match="nested deeper"):
         check_json({"x": value}, ("variables",))  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("text", "carried"),
+    [
+        ("plain", "plain"),
+        ("nul \x00", "nul \ufffd"),
+        ("\x00é\ud800\ud800x", "\ufffdé\ufffd\ufffdx"),
+        ("a\udc00b", "a\ufffdb"),
+        ("\ud83d\ude00", "😀"),
+    ],
+)
+def test_what_cannot_be_carried_is_replaced_and_nothing_else_is(text: str, carried: str) -> None:
+    assert carriable(text) == carried
+    check_text(carried, ("text",))

@@ -18,6 +18,7 @@ from assistant.domain.completion import (
     TokenUsage,
 )
 from assistant.domain.identifier import time_of
+from assistant.domain.values import carriable
 from assistant.errors import ErrorCode
 
 
@@ -40,7 +41,7 @@ def completion_row(completion: Completion) -> dict[str, Any]:
         ),
         "model": completion.model,
         "provider": completion.model.partition("/")[0],
-        "text": storable(completion.text),
+        "text": carriable(completion.text),
         "finish_reason": completion.finish_reason,
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -60,22 +61,6 @@ def completion_row(completion: Completion) -> dict[str, Any]:
         "latency_ms": completion.latency_ms,
         "error_code": completion.error_code,
     }
-
-
-def storable(text: str) -> str:
-    """``text`` with what PostgreSQL cannot hold (NUL, lone surrogates) replaced by U+FFFD.
-
-    A model may answer anything, and its usage must be recorded whatever it answered.
-    """
-    if "\x00" in text:
-        text = text.replace("\x00", "\ufffd")
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
-    return text
 
 
 def _attempt_row(attempt: Attempt) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from assistant.domain.completion import (
 )
 from assistant.domain.model import DiscoveredModel, ModelCapability
 from assistant.domain.ports import ProviderCall, TimeLimits
-from assistant.domain.values import JsonObject, JsonValue
+from assistant.domain.values import JsonObject, JsonValue, carriable
 from assistant.errors import (
     AssistantError,
     InvalidResponse,
@@ -278,14 +278,7 @@ def _text(answer: JsonObject, name: str) -> str:
         return ""
     if not isinstance(text, str):
         raise InvalidResponse(f"Ollama's answer has a message.{name} that is not a text.")
-    return text if text.isascii() and "\x00" not in text else _carriable(text)
-
-
-def _carriable(text: str) -> str:
-    """``text`` with what neither UTF-8 nor PostgreSQL can hold replaced by U+FFFD."""
-    return (
-        text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "\ufffd")
-    )
+    return carriable(text)
 
 
 def _finished(answer: JsonObject) -> GenerationFinished:
