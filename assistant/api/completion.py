@@ -1,10 +1,9 @@
-"""Completions, whole and streamed, as clients see them."""
+"""Completions as clients see them: the answer, and how it came about."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Self, assert_never, cast
+from typing import Self
 from uuid import UUID
 
 import strawberry
@@ -12,7 +11,8 @@ import strawberry.federation as fed
 from strawberry.scalars import JSON
 
 from assistant.api import loaders
-from assistant.api.context import Context, Info
+from assistant.api.completion_request import CompletionRequest
+from assistant.api.context import Info
 from assistant.api.model import Model, model_of
 from assistant.api.money import Money, usd
 from assistant.api.prompt import PromptVersion, version_of
@@ -22,112 +22,8 @@ from assistant.domain.completion import (
     CacheOutcome,
     CompletionStatus,
     FinishReason,
-    MessageRole,
 )
-from assistant.domain.values import JsonObject
-from assistant.errors import BadUserInput, ErrorCode
-from assistant.services.streaming import stream
-
-# ------------------------------------------------------------------------ asking
-
-
-@strawberry.input(description="One turn of a conversation.")
-class MessageInput:
-    role: MessageRole = strawberry.field(description="Who says it.")
-    content: str = strawberry.field(description="What is said.")
-    tool_call_id: strawberry.ID | None = strawberry.field(
-        default=None, description="Which call a TOOL message answers."
-    )
-
-
-@strawberry.input(
-    description="How to generate; what is left out is left to the prompt, then to the model."
-)
-class GenerationParameters:
-    temperature: float | None = strawberry.field(
-        default=None, description="0 to 2; 0 is the most predictable."
-    )
-    top_p: float | None = strawberry.field(
-        default=None, description="0 to 1: the share of likely tokens to choose from."
-    )
-    max_tokens: int | None = strawberry.field(
-        default=None, description="The longest answer, in tokens; from 1."
-    )
-    stop: list[str] | None = strawberry.field(
-        default=None, description="Up to 16 texts that end the answer."
-    )
-    seed: int | None = strawberry.field(
-        default=None, description="The same seed asks for the same answer, where a model can."
-    )
-    timeout_ms: int | None = strawberry.field(
-        default=None, description="Bounds the whole completion, all attempts together."
-    )
-
-    def to_domain(self) -> domain.GenerationParameters:
-        return domain.GenerationParameters(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            max_tokens=self.max_tokens,
-            stop=None if self.stop is None else tuple(self.stop),
-            seed=self.seed,
-            timeout_ms=self.timeout_ms,
-        )
-
-
-@strawberry.input(description="Exactly one of promptName, messages and text says what to complete.")
-class CompletionRequest:
-    prompt_name: str | None = strawberry.field(
-        default=None, description="A prompt of the catalog, rendered with `variables`."
-    )
-    prompt_version: int | None = strawberry.field(
-        default=None, description="Defaults to the published version."
-    )
-    variables: JSON | None = strawberry.field(
-        default=None, description="An object with a value for each of the prompt's variables."
-    )
-    messages: list[MessageInput] | None = strawberry.field(
-        default=None, description="A conversation to go on from."
-    )
-    text: str | None = strawberry.field(default=None, description="Shorthand for one user message.")
-    model: str | None = strawberry.field(
-        default=None,
-        description="A model id or a model group; the service chooses when it is absent.",
-    )
-    parameters: GenerationParameters | None = strawberry.field(
-        default=None, description="How to generate."
-    )
-    feature: str | None = strawberry.field(
-        default=None,
-        description="What part of the calling service this is for; usage is reported by it.",
-    )
-    metadata: JSON | None = strawberry.field(
-        default=None, description="An object of the caller's own; not sent to models."
-    )
-
-    def to_domain(self, context: Context) -> domain.CompletionRequest:
-        for name, value in (("variables", self.variables), ("metadata", self.metadata)):
-            if value is not None and not isinstance(value, dict):
-                raise BadUserInput(f"{name} must be a JSON object, as in {{}}.", path=(name,))
-        return domain.CompletionRequest(
-            caller=context.caller,
-            prompt_name=self.prompt_name,
-            prompt_version=self.prompt_version,
-            variables=cast("JsonObject | None", self.variables),
-            messages=None
-            if self.messages is None
-            else tuple(
-                domain.Message(message.role, message.content, message.tool_call_id)
-                for message in self.messages
-            ),
-            text=self.text,
-            model=self.model,
-            parameters=(self.parameters or GenerationParameters()).to_domain(),
-            feature=self.feature,
-            metadata=cast("JsonObject | None", self.metadata),
-        )
-
-
-# --------------------------------------------------------------------- answering
+from assistant.errors import ErrorCode
 
 
 @strawberry.type(description="Tokens and what they cost.")
@@ -257,131 +153,11 @@ class CompletionResponse:
         return await completion(info, id)
 
 
-# --------------------------------------------------------------------- streaming
-
-
-@strawberry.interface(description="One event of a completion's stream.")
-class CompletionChunk:
-    event_id: strawberry.ID = strawberry.field(
-        description="Unique; sorts by sequence within a stream."
-    )
-    completion_id: strawberry.ID = strawberry.field(description="The completion it belongs to.")
-    sequence: int = strawberry.field(description="0-based, gap-free.")
-
-
-@strawberry.type(description="A model was chosen and has begun to answer.")
-class CompletionStarted(CompletionChunk):
-    created_at: datetime = strawberry.field(description="When the completion was asked for.")
-    model_id: strawberry.Private[str]
-    prompt_version_id: strawberry.Private[UUID | None]
-
-    @strawberry.field(description="The model that answers.")
-    async def model(self, info: Info) -> Model:
-        return await model_of(info, self.model_id)
-
-    @strawberry.field(description="The version of the prompt that was rendered, if it was one.")
-    async def prompt_version(self, info: Info) -> PromptVersion | None:
-        return await version_of(info, self.prompt_version_id)
-
-
-@strawberry.type(description="The next piece of the answer.")
-class TokenDelta(CompletionChunk):
-    text: str = strawberry.field(description="May hold several tokens.")
-
-
-@strawberry.type(description="The next piece of what the model thinks before it answers.")
-class ReasoningDelta(CompletionChunk):
-    text: str = strawberry.field(description="May hold several tokens.")
-
-
-@strawberry.type(description="Ends the stream: the answer is whole.")
-class CompletionFinished(CompletionChunk):
-    response: CompletionResponse = strawberry.field(description="The settled completion.")
-
-
-@strawberry.type(
-    description="Ends the stream: an expected failure as data; the transport then completes normally."
-)
-class CompletionFailed(CompletionChunk):
-    code: ErrorCode = strawberry.field(description="What to branch on.")
-    message: str = strawberry.field(description="What to do about it, in words.")
-    is_retryable: bool = strawberry.field(description="Whether the same request may succeed later.")
-    retry_after_ms: int | None = strawberry.field(
-        description="How long to wait first; null where nobody knows."
-    )
-
-
-CHUNKS = (CompletionStarted, TokenDelta, ReasoningDelta, CompletionFinished, CompletionFailed)
-
-
-def _chunk(event: domain.StreamEvent, completion_id: UUID | None, sequence: int) -> CompletionChunk:
-    id_ = strawberry.ID(str(completion_id))
-    event_id = strawberry.ID(f"{id_}:{sequence}")
-    match event:
-        case domain.TextDelta(text):
-            return TokenDelta(event_id=event_id, completion_id=id_, sequence=sequence, text=text)
-        case domain.ReasoningDelta(text):
-            return ReasoningDelta(
-                event_id=event_id, completion_id=id_, sequence=sequence, text=text
-            )
-        case domain.CompletionStarted():
-            return CompletionStarted(
-                event_id=event_id,
-                completion_id=id_,
-                sequence=sequence,
-                created_at=event.created_at,
-                model_id=event.model,
-                prompt_version_id=event.prompt_version_id,
-            )
-        case domain.CompletionFinished():
-            return CompletionFinished(
-                event_id=event_id,
-                completion_id=id_,
-                sequence=sequence,
-                response=CompletionResponse.of(event.completion),
-            )
-        case domain.CompletionFailed():
-            return CompletionFailed(
-                event_id=event_id,
-                completion_id=id_,
-                sequence=sequence,
-                code=event.code,
-                message=event.message,
-                is_retryable=event.is_retryable,
-                retry_after_ms=event.retry_after_ms,
-            )
-        case _:
-            assert_never(event)
-
-
-# --------------------------------------------------------------------- resolvers
-
-
 async def generate_completion(info: Info, wanted: CompletionRequest) -> CompletionResponse:
     """Run one completion and wait for its result."""
     context = info.context
     completed = await context.services.completions.complete(wanted.to_domain(context))
     return CompletionResponse.of(completed)
-
-
-async def completion_stream(
-    info: Info, wanted: CompletionRequest | None
-) -> AsyncIterator[CompletionChunk]:
-    """Run one completion and yield its events."""
-    if wanted is None:
-        raise BadUserInput("completionStream needs an input.", path=("input",))
-    context = info.context
-    request = wanted.to_domain(context)
-    completion_id: UUID | None = None
-    sequence = 0
-    async for event in stream(context.services.completions.complete, request):
-        match event:
-            case domain.CompletionStarted() | domain.CompletionFailed():
-                completion_id = completion_id or event.completion_id
-            case domain.CompletionFinished():
-                completion_id = event.completion.id
-        yield _chunk(event, completion_id, sequence)
-        sequence += 1
 
 
 async def completion(info: Info, id_: str) -> CompletionResponse | None:

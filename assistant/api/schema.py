@@ -7,8 +7,10 @@ from typing import Annotated
 
 import strawberry
 
-from assistant.api import completion, model, prompt, usage
-from assistant.api.completion import CHUNKS, CompletionChunk, CompletionRequest, CompletionResponse
+from assistant.api import completion, completion_stream, model, prompt, usage
+from assistant.api.completion import CompletionResponse
+from assistant.api.completion_request import CompletionRequest
+from assistant.api.completion_stream import CHUNKS, CompletionChunk
 from assistant.api.connection import AFTER, FIRST
 from assistant.api.context import Info
 from assistant.api.federation import SubgraphSchema, assumed_size, cost, list_size
@@ -162,7 +164,7 @@ class Subscription:
             CompletionRequest | None, strawberry.argument(description="What to complete, and how.")
         ] = None,
     ) -> AsyncIterator[CompletionChunk]:
-        async for chunk in completion.completion_stream(info, input):
+        async for chunk in completion_stream.completion_stream(info, input):
             yield chunk
 
 

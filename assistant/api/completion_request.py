@@ -1,0 +1,110 @@
+"""What clients ask a completion with."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import strawberry
+from strawberry.scalars import JSON
+
+from assistant.api.context import Context
+from assistant.domain import completion as domain
+from assistant.domain.completion import MessageRole
+from assistant.domain.values import JsonObject
+from assistant.errors import BadUserInput
+
+
+@strawberry.input(description="One turn of a conversation.")
+class MessageInput:
+    role: MessageRole = strawberry.field(description="Who says it.")
+    content: str = strawberry.field(description="What is said.")
+    tool_call_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Which call a TOOL message answers."
+    )
+
+
+@strawberry.input(
+    description="How to generate; what is left out is left to the prompt, then to the model."
+)
+class GenerationParameters:
+    temperature: float | None = strawberry.field(
+        default=None, description="0 to 2; 0 is the most predictable."
+    )
+    top_p: float | None = strawberry.field(
+        default=None, description="0 to 1: the share of likely tokens to choose from."
+    )
+    max_tokens: int | None = strawberry.field(
+        default=None, description="The longest answer, in tokens; from 1."
+    )
+    stop: list[str] | None = strawberry.field(
+        default=None, description="Up to 16 texts that end the answer."
+    )
+    seed: int | None = strawberry.field(
+        default=None, description="The same seed asks for the same answer, where a model can."
+    )
+    timeout_ms: int | None = strawberry.field(
+        default=None, description="Bounds the whole completion, all attempts together."
+    )
+
+    def to_domain(self) -> domain.GenerationParameters:
+        return domain.GenerationParameters(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            stop=None if self.stop is None else tuple(self.stop),
+            seed=self.seed,
+            timeout_ms=self.timeout_ms,
+        )
+
+
+@strawberry.input(description="Exactly one of promptName, messages and text says what to complete.")
+class CompletionRequest:
+    prompt_name: str | None = strawberry.field(
+        default=None, description="A prompt of the catalog, rendered with `variables`."
+    )
+    prompt_version: int | None = strawberry.field(
+        default=None, description="Defaults to the published version."
+    )
+    variables: JSON | None = strawberry.field(
+        default=None, description="An object with a value for each of the prompt's variables."
+    )
+    messages: list[MessageInput] | None = strawberry.field(
+        default=None, description="A conversation to go on from."
+    )
+    text: str | None = strawberry.field(default=None, description="Shorthand for one user message.")
+    model: str | None = strawberry.field(
+        default=None,
+        description="A model id or a model group; the service chooses when it is absent.",
+    )
+    parameters: GenerationParameters | None = strawberry.field(
+        default=None, description="How to generate."
+    )
+    feature: str | None = strawberry.field(
+        default=None,
+        description="What part of the calling service this is for; usage is reported by it.",
+    )
+    metadata: JSON | None = strawberry.field(
+        default=None, description="An object of the caller's own; not sent to models."
+    )
+
+    def to_domain(self, context: Context) -> domain.CompletionRequest:
+        for name, value in (("variables", self.variables), ("metadata", self.metadata)):
+            if value is not None and not isinstance(value, dict):
+                raise BadUserInput(f"{name} must be a JSON object, as in {{}}.", path=(name,))
+        return domain.CompletionRequest(
+            caller=context.caller,
+            prompt_name=self.prompt_name,
+            prompt_version=self.prompt_version,
+            variables=cast("JsonObject | None", self.variables),
+            messages=None
+            if self.messages is None
+            else tuple(
+                domain.Message(message.role, message.content, message.tool_call_id)
+                for message in self.messages
+            ),
+            text=self.text,
+            model=self.model,
+            parameters=(self.parameters or GenerationParameters()).to_domain(),
+            feature=self.feature,
+            metadata=cast("JsonObject | None", self.metadata),
+        )

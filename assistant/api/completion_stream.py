@@ -1,0 +1,133 @@
+"""A completion's stream as clients see it: an event of its own type for everything that happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
+
+import strawberry
+
+from assistant.api.completion import CompletionResponse
+from assistant.api.completion_request import CompletionRequest
+from assistant.api.context import Info
+from assistant.api.model import Model, model_of
+from assistant.api.prompt import PromptVersion, version_of
+from assistant.domain import completion as domain
+from assistant.errors import BadUserInput, ErrorCode
+from assistant.services.streaming import stream
+
+
+@strawberry.interface(description="One event of a completion's stream.")
+class CompletionChunk:
+    event_id: strawberry.ID = strawberry.field(
+        description="Unique; sorts by sequence within a stream."
+    )
+    completion_id: strawberry.ID = strawberry.field(description="The completion it belongs to.")
+    sequence: int = strawberry.field(description="0-based, gap-free.")
+
+
+@strawberry.type(description="A model was chosen and has begun to answer.")
+class CompletionStarted(CompletionChunk):
+    created_at: datetime = strawberry.field(description="When the completion was asked for.")
+    model_id: strawberry.Private[str]
+    prompt_version_id: strawberry.Private[UUID | None]
+
+    @strawberry.field(description="The model that answers.")
+    async def model(self, info: Info) -> Model:
+        return await model_of(info, self.model_id)
+
+    @strawberry.field(description="The version of the prompt that was rendered, if it was one.")
+    async def prompt_version(self, info: Info) -> PromptVersion | None:
+        return await version_of(info, self.prompt_version_id)
+
+
+@strawberry.type(description="The next piece of the answer.")
+class TokenDelta(CompletionChunk):
+    text: str = strawberry.field(description="May hold several tokens.")
+
+
+@strawberry.type(description="The next piece of what the model thinks before it answers.")
+class ReasoningDelta(CompletionChunk):
+    text: str = strawberry.field(description="May hold several tokens.")
+
+
+@strawberry.type(description="Ends the stream: the answer is whole.")
+class CompletionFinished(CompletionChunk):
+    response: CompletionResponse = strawberry.field(description="The settled completion.")
+
+
+@strawberry.type(
+    description="Ends the stream: an expected failure as data; the transport then completes normally."
+)
+class CompletionFailed(CompletionChunk):
+    code: ErrorCode = strawberry.field(description="What to branch on.")
+    message: str = strawberry.field(description="What to do about it, in words.")
+    is_retryable: bool = strawberry.field(description="Whether the same request may succeed later.")
+    retry_after_ms: int | None = strawberry.field(
+        description="How long to wait first; null where nobody knows."
+    )
+
+
+CHUNKS = (CompletionStarted, TokenDelta, ReasoningDelta, CompletionFinished, CompletionFailed)
+
+
+def _chunk(event: domain.StreamEvent, completion_id: UUID | None, sequence: int) -> CompletionChunk:
+    id_ = strawberry.ID(str(completion_id))
+    event_id = strawberry.ID(f"{id_}:{sequence}")
+    match event:
+        case domain.TextDelta(text):
+            return TokenDelta(event_id=event_id, completion_id=id_, sequence=sequence, text=text)
+        case domain.ReasoningDelta(text):
+            return ReasoningDelta(
+                event_id=event_id, completion_id=id_, sequence=sequence, text=text
+            )
+        case domain.CompletionStarted():
+            return CompletionStarted(
+                event_id=event_id,
+                completion_id=id_,
+                sequence=sequence,
+                created_at=event.created_at,
+                model_id=event.model,
+                prompt_version_id=event.prompt_version_id,
+            )
+        case domain.CompletionFinished():
+            return CompletionFinished(
+                event_id=event_id,
+                completion_id=id_,
+                sequence=sequence,
+                response=CompletionResponse.of(event.completion),
+            )
+        case domain.CompletionFailed():
+            return CompletionFailed(
+                event_id=event_id,
+                completion_id=id_,
+                sequence=sequence,
+                code=event.code,
+                message=event.message,
+                is_retryable=event.is_retryable,
+                retry_after_ms=event.retry_after_ms,
+            )
+        case _:
+            assert_never(event)
+
+
+async def completion_stream(
+    info: Info, wanted: CompletionRequest | None
+) -> AsyncIterator[CompletionChunk]:
+    """Run one completion and yield its events."""
+    if wanted is None:
+        raise BadUserInput("completionStream needs an input.", path=("input",))
+    context = info.context
+    request = wanted.to_domain(context)
+    completion_id: UUID | None = None
+    sequence = 0
+    async for event in stream(context.services.completions.complete, request):
+        match event:
+            case domain.CompletionStarted() | domain.CompletionFailed():
+                completion_id = completion_id or event.completion_id
+            case domain.CompletionFinished():
+                completion_id = event.completion.id
+        yield _chunk(event, completion_id, sequence)
+        sequence += 1
