@@ -1,0 +1,116 @@
+"""The real schema: what clients read of it, and what its entities cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from graphql import Node, Visitor, get_named_type, parse, visit
+
+from assistant.api.context import Context
+from assistant.api.federation import SubgraphSchema
+from assistant.api.schema import create_schema
+from assistant.domain.caller import Caller, Scope
+from assistant.domain.usage import UsageSummary, UsageWindow
+from assistant.services.usage import UsageReports
+from tests.api.in_process import codes
+from tests.unit.fakes import FakeClock
+
+SDL = (Path(__file__).parents[2] / "schema.graphql").read_text(encoding="utf-8")
+AUDITOR = Caller("acme", "auditor", None, frozenset({Scope.COMPLETE, Scope.USAGE_READ}))
+
+
+@pytest.fixture(scope="module")
+def schema() -> SubgraphSchema:
+    return create_schema()
+
+
+class Elements(Visitor):
+    """Walks a document: every element that can have a description, by its path."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.described: dict[str, bool] = {}
+
+    def enter(self, node: Node, _key: Any, _parent: Any, _path: Any, ancestors: list[Any]) -> None:
+        if "description" in node.keys and "schema" not in node.kind:
+            owners = [owner for owner in ancestors if isinstance(owner, Node)]
+            names = [one.name.value for one in [*owners, node] if getattr(one, "name", None)]
+            self.described[".".join(names)] = bool(getattr(node, "description", None))
+
+
+def test_every_element_of_the_schema_has_a_description() -> None:
+    elements = Elements()
+    visit(parse(SDL), elements)
+
+    assert {"Query", "Query.prompts.first", "UsagePeriod.TODAY", "Money", "BigInt"} <= set(
+        elements.described
+    )
+    assert [name for name, described in elements.described.items() if not described] == []
+
+
+def test_the_exported_schema_is_what_the_code_serves(schema: SubgraphSchema) -> None:
+    """Printed anew by `.venv/bin/assistant print-schema > schema.graphql`."""
+    assert str(schema) == SDL
+
+
+def test_no_money_and_no_count_is_a_float(schema: SubgraphSchema) -> None:
+    floats = {
+        name
+        for type_ in schema._schema.type_map.values()
+        for name, field in getattr(type_, "fields", {}).items()
+        if str(get_named_type(field.type)) == "Float"
+    }
+    assert floats == {"temperature", "topP", "similarity", "overheadMs"}
+
+
+async def run(schema: SubgraphSchema, query: str, services: object = None, **variables: Any) -> Any:
+    context = Context(cast(Any, services), AUDITOR)
+    return await schema.execute(query, variable_values=variables, context_value=context)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ prompts(first: 101) { nodes { id } } }",
+        '{ promptByName(name: "x") { versions(first: 101) { nodes { id } } } }',
+        '{ _entities(representations: [{__typename: "Prompt", name: "x"}]) '
+        "{ ... on Prompt { versions(first: 101) { nodes { id } } } } }",
+    ],
+)
+async def test_no_list_gives_more_than_a_hundred_items(schema: SubgraphSchema, query: str) -> None:
+    assert SDL.count("first: Int") == 2, "a new list belongs into this test"
+    assert codes(await run(schema, query)) == ["BAD_USER_INPUT"]
+
+
+class CountingUsage:
+    """A UsageStore that remembers which users were asked for at once."""
+
+    def __init__(self) -> None:
+        self.asked: list[Sequence[str]] = []
+
+    async def summarize_users(
+        self, tenant_id: str, user_ids: Sequence[str], window: UsageWindow
+    ) -> Mapping[str, UsageSummary]:
+        self.asked.append(user_ids)
+        return {user_id: UsageSummary(window, requests=len(user_id)) for user_id in user_ids}
+
+
+async def test_the_usage_of_many_users_is_read_at_once(schema: SubgraphSchema) -> None:
+    store = CountingUsage()
+    services = SimpleNamespace(usage=UsageReports(cast(Any, store), FakeClock()))
+    users = ["u" * length for length in range(1, 101)]
+    query = """query ($users: [_Any!]!) { _entities(representations: $users) {
+        ... on User { assistantUsage(period: TODAY) { requests } } } }"""
+
+    result = await run(
+        schema, query, services, users=[{"__typename": "User", "id": user} for user in users]
+    )
+
+    assert result.errors is None
+    found = [entity["assistantUsage"]["requests"] for entity in result.data["_entities"]]
+    assert found == list(range(1, 101))
+    assert store.asked == [users]
