@@ -25,7 +25,7 @@ from assistant.adapters.postgres.ledger import PostgresLedger
 from assistant.adapters.postgres.listen import CATALOG_CHANNEL, listen
 from assistant.adapters.postgres.migrate import upgrade
 from assistant.adapters.postgres.models import PostgresModels
-from assistant.adapters.postgres.partitions import PartitionMaintenance
+from assistant.adapters.postgres.partitions import keep_partitions
 from assistant.adapters.postgres.prompts import PostgresPrompts
 from assistant.adapters.postgres.seeds import PostgresSeeds
 from assistant.adapters.postgres.usage import PostgresUsage
@@ -109,10 +109,6 @@ def create_app(settings: Settings) -> Starlette:
             db = await stack.enter_async_context(database(settings))
             await PostgresSeeds(db).apply(read_seeds(), clock.now())
 
-            partitions = PartitionMaintenance(db, settings.retention_months)
-            await partitions.start()
-            stack.push_async_callback(partitions.close)
-
             embedder = MiniLmEmbedder(settings.embedding_dir)
             stack.push_async_callback(embedder.close)
             http = await stack.enter_async_context(HttpClient())
@@ -191,6 +187,7 @@ def create_app(settings: Settings) -> Starlette:
                 models.forget(tenant_id)
 
             for name, work in (
+                ("partitions", lambda: keep_partitions(db, settings.retention_months)),
                 ("providers", models.watch),
                 ("catalog", lambda: _follow_catalog(db, forget)),
             ):

@@ -15,7 +15,7 @@ from assistant.adapters.postgres.ledger import PostgresLedger
 from assistant.adapters.postgres.migrate import MONTHS_AHEAD
 from assistant.adapters.postgres.partitions import (
     PartitionChanges,
-    PartitionMaintenance,
+    keep_partitions,
     maintain_partitions,
 )
 from tests.postgres.completions import running, succeeded
@@ -168,31 +168,32 @@ async def test_the_service_maintains_its_partitions_while_it_runs(
     async with await connect(urls.owner) as connection:
         newest = names(range(MONTHS_AHEAD, MONTHS_AHEAD + 1))[0]
         await connection.execute(f"DROP TABLE usage_logs_{newest}".encode())
-    maintenance = PartitionMaintenance(database, retention_months=13)
 
-    await maintenance.start()
+    keeping = asyncio.create_task(keep_partitions(database, 13))
     for _ in range(100):
         if newest in await partitions(urls):
             break
         await asyncio.sleep(0.02)
-    await maintenance.close()
+    await cancelled(keeping)
 
     assert newest in await partitions(urls)
 
 
 async def test_maintenance_goes_on_after_an_outage(urls: DatabaseUrls) -> None:
     database = Database(urls.service.replace("assistant_service", "nobody"))
-    maintenance = PartitionMaintenance(database, retention_months=13, interval_s=0.01)
 
-    await maintenance.start()
+    keeping = asyncio.create_task(keep_partitions(database, 13, interval_s=0.01))
     await asyncio.sleep(0.2)
-    still_running = [
-        task for task in asyncio.all_tasks() if task.get_name() == "partition-maintenance"
-    ]
-    await maintenance.close()
+    is_running = not keeping.done()
+    await cancelled(keeping)
     await database.close()
 
-    assert len(still_running) == 1
+    assert is_running
+
+
+async def cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def test_a_settlement_of_last_month_that_comes_late_has_its_place(

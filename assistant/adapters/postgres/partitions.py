@@ -45,35 +45,18 @@ async def maintain_partitions(
     return PartitionChanges(row.created, row.dropped)
 
 
-class PartitionMaintenance:
-    """Maintains the partitions while the service runs: when it starts and every so often."""
+async def keep_partitions(
+    database: Database, retention_months: int, *, interval_s: float = 6 * 3600.0
+) -> None:
+    """Maintain the partitions now and every so often, until cancelled.
 
-    def __init__(
-        self, database: Database, retention_months: int, *, interval_s: float = 6 * 3600.0
-    ) -> None:
-        self._database = database
-        self._retention_months = retention_months
-        self._interval_s = interval_s
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin. A month's partition that cannot be made now is made later: there are others."""
-        self._task = asyncio.create_task(self._run(), name="partition-maintenance")
-
-    async def close(self) -> None:
-        """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                changes = await maintain_partitions(self._database, self._retention_months)
-                if changes != PartitionChanges(0, 0):
-                    log.info(
-                        "partitions_maintained", created=changes.created, dropped=changes.dropped
-                    )
-            except (StorageUnavailable, SQLAlchemyError) as error:
-                log.error("partitions_not_maintained", reason=type(error).__name__)
-            await asyncio.sleep(self._interval_s)
+    A month's partition that cannot be made now is made later: there are others.
+    """
+    while True:
+        try:
+            changes = await maintain_partitions(database, retention_months)
+            if changes != PartitionChanges(0, 0):
+                log.info("partitions_maintained", created=changes.created, dropped=changes.dropped)
+        except (StorageUnavailable, SQLAlchemyError) as error:
+            log.error("partitions_not_maintained", reason=type(error).__name__)
+        await asyncio.sleep(interval_s)
