@@ -40,7 +40,8 @@ class Limits:
     ``depth`` is levels of fields, ``fields`` what the operation would say without fragments,
     ``repeats`` how often it may name what it has named beside: each pair has to be compared.
     ``paid_fields`` cost money: one of them per operation, whatever its alias. ``page_arguments``
-    say how many items a list has: 1 to ``page_size``.
+    say how many items a list has: 1 to ``page_size``. ``looping_fields`` lead over a list back
+    to where they are: none of them within itself, or a few levels would answer millions of items.
     """
 
     characters: int = 100_000
@@ -54,16 +55,24 @@ class Limits:
     page_size: int = 100
     page_arguments: frozenset[str] = frozenset({"first"})
     paid_fields: frozenset[str] = frozenset({"generateCompletion", "completionStream"})
+    looping_fields: frozenset[str] = frozenset({"models", "versions"})
+
+
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class _Weight:
+    """What selections add up to. ``loops`` are those of ``looping`` that stand within themselves."""
+
     depth: int = 0
     fields: int = 0
     aliases: int = 0
     repeats: int = 0
     directives: int = 0
     paid: frozenset[str] = frozenset()
+    looping: frozenset[str] = frozenset()
+    loops: frozenset[str] = frozenset()
 
 
 _WEIGHTLESS: Final = _Weight()
@@ -125,6 +134,10 @@ class Scale:
                 f"An operation may run one completion, this one asks for {len(weight.paid)}: "
                 "send an operation for each."
             )
+        for name in sorted(weight.loops):
+            yield _too_much(
+                f"{name} may not be asked for within {name}: ask in an operation of its own."
+            )
 
     def _operation(self, operation: OperationDefinitionNode) -> _Weight:
         weight = self._selections(operation.selection_set)
@@ -137,7 +150,7 @@ class Scale:
     def _selections(self, selections: SelectionSetNode, keys: set[str] | None = None) -> _Weight:
         """What ``selections`` add up to. ``keys`` are those named already in the same place."""
         depth = fields = aliases = repeats = directives = 0
-        paid: frozenset[str] = frozenset()
+        paid = looping = loops = _NOTHING
         keys = set() if keys is None else keys
         for selection in selections.selections:
             inner = _WEIGHTLESS
@@ -160,6 +173,9 @@ class Scale:
                 self.needs_caller |= name in _NEEDS_CALLER
                 if name in self._limits.paid_fields:
                     paid |= {key}
+                if name in self._limits.looping_fields:
+                    loops |= inner.looping & {name}
+                    looping |= {name}
                 for argument in selection.arguments or ():
                     if argument.name.value in self._limits.page_arguments:
                         self._check_page(argument.name.value, argument.value)
@@ -169,7 +185,9 @@ class Scale:
             repeats += inner.repeats
             directives += inner.directives + len(selection.directives or ())
             paid |= inner.paid
-        return _Weight(depth, fields, aliases, repeats, directives, paid)
+            looping |= inner.looping
+            loops |= inner.loops
+        return _Weight(depth, fields, aliases, repeats, directives, paid, looping, loops)
 
     def _fragment(self, name: str) -> _Weight:
         if name not in self._weights:

@@ -10,10 +10,18 @@ from typing import Any
 
 import graphql
 import pytest
-from graphql import get_introspection_query
+from graphql import (
+    GraphQLObjectType,
+    GraphQLSchema,
+    get_introspection_query,
+    get_named_type,
+    get_nullable_type,
+    is_list_type,
+)
 
 from assistant.api.federation import SubgraphSchema
 from assistant.api.limits import Limits
+from assistant.api.schema import create_schema
 from tests.api.in_process import codes, messages, run
 from tests.api.small_schema import create_small_schema
 
@@ -321,3 +329,51 @@ async def test_a_wrong_document_stays_wrong(schema: SubgraphSchema) -> None:
     for _ in range(3):
         assert codes(await run(schema, "{ nope }")) == TOO_MUCH
         assert codes(await run(schema, "{ hello(")) == ["GRAPHQL_PARSE_FAILED"]
+
+
+# --- lists that lead back to themselves
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ availableModels { provider { models { provider { models { id } } } } } }",
+        "{ providers { models { provider { ...P } } } } fragment P on Provider { models { id } }",
+        '{ promptByName(name: "x") { versions { nodes { prompt { versions { nodes { id } } } } } } }',
+    ],
+)
+async def test_a_list_is_not_asked_for_within_itself(query: str) -> None:
+    result = await run(create_schema(), query)
+
+    assert codes(result) == TOO_MUCH
+    assert "within" in messages(result)[0]
+
+
+def test_no_other_list_of_the_schema_leads_back_to_itself() -> None:
+    schema = create_schema()._schema
+    loops = [
+        f"{type_.name}.{name}"
+        for type_ in schema.type_map.values()
+        # Of introspection GraphQL bounds the depth by a rule of its own.
+        if isinstance(type_, GraphQLObjectType) and not type_.name.startswith("__")
+        for name, field in type_.fields.items()
+        if is_list_type(get_nullable_type(field.type))
+        and name not in Limits().looping_fields
+        and type_.name in reached(schema, get_named_type(field.type).name)
+    ]
+    assert loops == []
+
+
+def reached(schema: GraphQLSchema, start: str) -> set[str]:
+    """The object types that can be got to from ``start`` without a looping field."""
+    found, waiting = set[str](), [start]
+    while waiting:
+        type_ = schema.type_map[waiting.pop()]
+        if isinstance(type_, GraphQLObjectType) and type_.name not in found:
+            found.add(type_.name)
+            waiting += [
+                get_named_type(field.type).name
+                for name, field in type_.fields.items()
+                if name not in Limits().looping_fields
+            ]
+    return found
