@@ -22,7 +22,7 @@ from assistant.adapters.postgres.completions import PostgresCompletions
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
 from assistant.adapters.postgres.ledger import PostgresLedger
-from assistant.adapters.postgres.listen import CATALOG_CHANNEL, listen
+from assistant.adapters.postgres.listen import CATALOG_CHANNEL, EVERYTHING, listen
 from assistant.adapters.postgres.migrate import upgrade
 from assistant.adapters.postgres.models import PostgresModels
 from assistant.adapters.postgres.partitions import keep_partitions
@@ -253,4 +253,4 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 async def _follow_catalog(db: Database, forget: Callable[[str], None]) -> None:
     """Forget what other replicas and administrators have changed."""
     async for tenant_id in listen(db, CATALOG_CHANNEL):
-        forget(tenant_id)
+        forget(PLATFORM_TENANT if tenant_id == EVERYTHING else tenant_id)

@@ -53,9 +53,9 @@ class Models:
         self._changes = 0
 
     def forget(self, tenant_id: str) -> None:
-        """Read the tenant's rows anew from now on; "" or the platform's means every tenant's."""
+        """Read the tenant's rows anew from now on; the platform's are every tenant's."""
         self._changes += 1
-        every = tenant_id in ("", PLATFORM_TENANT)
+        every = tenant_id == PLATFORM_TENANT
         for cache in (self._rows, self._joined):
             cache.discard(lambda key: every or key == tenant_id)
 

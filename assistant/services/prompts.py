@@ -29,9 +29,9 @@ class Prompts:
         self._changes = 0
 
     def forget(self, tenant_id: str) -> None:
-        """Read the tenant's prompts anew from now on; "" or the platform's means every tenant's."""
+        """Read the tenant's prompts anew from now on; the platform's are every tenant's."""
         self._changes += 1
-        every = tenant_id in ("", PLATFORM_TENANT)
+        every = tenant_id == PLATFORM_TENANT
         self._versions.discard(lambda key: every or key[0] == tenant_id)
 
     async def get(
