@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         600.0, gt=0, le=3600, description="Default and upper bound."
     )
     provider_poll_interval_s: float = Field(
-        30.0, gt=0, description="How often model lists are read."
+        5.0, gt=0, description="How often model lists are read: when a pulled model is noticed."
     )
 
     # --- the edge

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.test_main_job import COMPLETE, STREAM, TEXT, complete, somebody, usage
-from tests.providers.fake_ollama import FakeOllama, Fault, Reply
-from tests.running_service import RunningService
+from tests.providers.fake_ollama import DEFAULT_MODELS, FakeOllama, Fault, Reply
+from tests.running_service import RunningService, free_port, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -25,6 +27,27 @@ async def test_a_generative_model_comes_before_the_builtin_one(
     assert completion["model"]["id"] == "ollama/llama3.2:3b"
     assert completion["decision"]["candidates"][-1] == "builtin/extractive"
     assert not completion["usage"]["isEstimated"]
+
+
+async def test_an_ollama_that_comes_later_is_used_within_seconds_without_a_restart(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    request = {"promptName": "summarize-text", "variables": {"text": TEXT}}
+    async with running_service(tmp_path, ollama_url=f"http://127.0.0.1:{port}") as late:
+        assert (await complete(late, **request))["model"]["id"] == "builtin/extractive"
+
+        async with FakeOllama(port=port, models=()) as fake, asyncio.timeout(10):
+            await _until_healthy(late)
+            assert (await complete(late, **request))["model"]["id"] == "builtin/extractive"
+            fake.models = DEFAULT_MODELS  # what `ollama pull` does
+            while (await complete(late, **request))["model"]["id"] != "ollama/llama3.2:3b":
+                await asyncio.sleep(0.2)
+
+
+async def _until_healthy(service: RunningService) -> None:
+    while not json.loads((await service.get("/health/ready"))[1])["providers"]["ollama"]["ok"]:
+        await asyncio.sleep(0.1)
 
 
 async def test_the_prompt_reaches_the_model_as_system_and_user_message(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.running_service import RunningService
 
@@ -257,6 +259,93 @@ async def test_providers_groups_and_models_say_what_there_is(service: RunningSer
         "quality": "fast",
     }
     assert data["availableModels"] == [{"id": "builtin/extractive", "isAvailable": True}]
+
+
+async def test_the_metrics_count_what_was_done(service: RunningService) -> None:
+    async def sample(name: str, **labels: str) -> float:
+        _, text = await service.get("/metrics")
+        samples = (
+            one
+            for family in text_string_to_metric_families(text)
+            for one in family.samples
+            if one.name == name and labels.items() <= one.labels.items()
+        )
+        return sum(one.value for one in samples)
+
+    model = {"model": "builtin/extractive"}
+    counted = [
+        ("assistant_requests_total", model | {"outcome": "SUCCEEDED", "prompt": "generate-title"}),
+        ("assistant_requests_total", {"outcome": "NOT_FOUND"}),
+        ("assistant_tokens_total", model | {"kind": "prompt"}),
+        ("assistant_tokens_total", model | {"kind": "completion"}),
+        ("assistant_cost_total", model),
+        ("assistant_overhead_seconds_count", {"outcome": "SUCCEEDED"}),
+    ]
+    before = [await sample(name, **labels) for name, labels in counted]
+
+    done = await complete(service, promptName="generate-title", variables={"text": TEXT})
+    await service.graphql(COMPLETE, {"input": {"promptName": "no-such-prompt"}})
+
+    after = [await sample(name, **labels) for name, labels in counted]
+    tokens = done["usage"]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [
+        *(1, 1, tokens["promptTokens"], tokens["completionTokens"], 0, 1)
+    ]
+    # A model that costs nothing has no series of its own.
+    assert "# TYPE assistant_cost_total counter" in (await service.get("/metrics"))[1]
+
+
+async def test_readiness_says_what_is_needed_and_lists_the_providers(
+    service: RunningService,
+) -> None:
+    status, body = await service.get("/health/ready")
+
+    report = json.loads(body)
+    assert (status, report["status"]) == (200, "ready")
+    assert report["checks"] == {"database": {"ok": True}, "embedder": {"ok": True}}
+    assert report["providers"]["builtin"] == {"ok": True}
+    assert not report["providers"]["ollama"]["ok"]
+    assert "127.0.0.1:9" in report["providers"]["ollama"]["reason"]
+
+
+async def test_every_entity_is_found_by_each_of_its_keys_beside_bad_references(
+    service: RunningService,
+) -> None:
+    alice = somebody()
+    made = await complete(service, alice, promptName="generate-title", variables={"text": TEXT})
+    lookup = 'promptByName(name: "generate-title") { id publishedVersion { id } }'
+    prompt = (await service.graphql(f"{{ {lookup} }}"))["data"]["promptByName"]
+    references = [
+        {"__typename": "CompletionResponse", "id": made["id"]},
+        {"__typename": "Prompt", "id": prompt["id"]},
+        {"__typename": "Prompt", "name": "generate-title"},
+        {"__typename": "PromptVersion", "id": prompt["publishedVersion"]["id"]},
+        {"__typename": "Model", "id": "builtin/extractive"},
+        {"__typename": "User", "id": alice["x-user-id"]},
+        {"__typename": "Model", "id": "no/model"},
+        {"__typename": "Prompt", "id": "no-uuid"},
+        {"__typename": "Nonsense", "id": "1"},
+    ]
+    query = """query ($r: [_Any!]!) { _entities(representations: $r) { __typename
+        ... on CompletionResponse { text } ... on Prompt { name } ... on Model { contextWindow }
+        ... on PromptVersion { version prompt { name } } ... on User { id } } }"""
+
+    answer = await service.graphql(query, {"r": references}, alice)
+    too_many = await service.graphql(query, {"r": references[4:5] * 501}, alice)
+
+    named = {"__typename": "Prompt", "name": "generate-title"}
+    assert answer["data"]["_entities"] == [
+        {"__typename": "CompletionResponse", "text": made["text"]},
+        named,
+        named,
+        {"__typename": "PromptVersion", "version": 1, "prompt": {"name": "generate-title"}},
+        {"__typename": "Model", "contextWindow": 262_144},
+        {"__typename": "User", "id": alice["x-user-id"]},
+        *(None, None, None),
+    ]
+    (error,) = answer["errors"]
+    assert (error["path"], error["extensions"]["code"]) == (["_entities", 8], "BAD_USER_INPUT")
+    assert [error["extensions"]["code"] for error in too_many["errors"]] == ["BAD_USER_INPUT"]
 
 
 async def test_users_usage_is_one_entity_lookup_and_hidden_from_those_who_may_not_see_it(

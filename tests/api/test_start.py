@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from assistant.adapters.postgres.embedded import EmbeddedPostgres
 from tests.api.test_main_job import TEXT, as_user, complete, usage
+from tests.postgres.server import connect
 from tests.running_service import free_port, running_service
 
 MAIN_JOB = {"promptName": "summarize-text", "variables": {"text": TEXT}}
@@ -101,6 +103,38 @@ async def test_the_second_start_takes_seconds_and_finds_what_the_first_left(tmp_
     async with running_service(tmp_path) as service:
         assert time.monotonic() - started < 10
         assert (await usage(service, alice))["requests"] == 1
+
+
+async def test_what_an_administrator_changed_outlives_a_restart(tmp_path: Path) -> None:
+    """Every start seeds; none takes a change back, or brings back what was taken away."""
+    query = '{ modelGroups { name models } promptByName(name: "generate-title") { isArchived } }'
+    async with running_service(tmp_path) as service:
+        before = (await service.graphql(query))["data"]
+        assert before["promptByName"] == {"isArchived": False}
+
+        server = EmbeddedPostgres(tmp_path / "data" / "postgres")
+        owner = await server.start()
+        async with await connect(owner) as connection:
+            await connection.execute("SELECT set_config('assistant.tenant_id', 'platform', false)")
+            await connection.execute(
+                "UPDATE model_groups SET models = '{ollama/mine}' WHERE name = 'fast'"
+            )
+            await connection.execute("DELETE FROM model_groups WHERE name = 'quality'")
+            await connection.execute(
+                "UPDATE prompts SET is_archived = true WHERE name = 'generate-title'"
+            )
+        await server.stop()
+        changed = {
+            "modelGroups": [{"name": "fast", "models": ["ollama/mine"]}],
+            "promptByName": {"isArchived": True},
+        }
+        # A running service hears of it. The promise is one second.
+        async with asyncio.timeout(3):
+            while (await service.graphql(query))["data"] != changed:
+                await asyncio.sleep(0.05)
+
+    async with running_service(tmp_path) as service:
+        assert (await service.graphql(query))["data"] == changed
 
 
 async def test_a_killed_service_starts_again_and_has_lost_nothing(tmp_path: Path) -> None:
