@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -82,6 +84,25 @@ async def test_many_replicas_may_migrate_at_once(empty: DatabaseUrls) -> None:
     await asyncio.gather(*(migrate.upgrade(empty.owner) for _ in range(4)))
 
     assert await migrate.current_revision(empty.owner) == migrate.expected_revision()
+
+
+async def test_the_command_may_run_in_several_processes_at_once(empty: DatabaseUrls) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ASSISTANT_")}
+
+    async def assistant_migrate() -> str:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "assistant", "migrate"),
+            env=environment | {"ASSISTANT_DATABASE_URL": empty.owner},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        return output.decode() if process.returncode == 0 else f"failed: {output.decode()}"
+
+    said = await asyncio.gather(*(assistant_migrate() for _ in range(3)))
+
+    expected = f"The database is at revision {migrate.expected_revision()}."
+    assert all(text.splitlines()[-1] == expected for text in said), said
 
 
 async def test_migrating_again_changes_nothing(urls: DatabaseUrls) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -12,6 +13,8 @@ from assistant.adapters.postgres import migrate
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.errors import DatabaseStartError
 from assistant.adapters.postgres.ledger import PostgresLedger
+from assistant.app import database as open_database
+from assistant.settings import Settings
 from tests.postgres.completions import running, succeeded
 from tests.postgres.server import DatabaseUrls, PostgresServer, connect
 
@@ -355,6 +358,29 @@ async def test_the_service_refuses_a_role_above_row_security(
     finally:
         await database.close()
         await server.execute("ALTER ROLE assistant_service NOSUPERUSER NOBYPASSRLS")
+
+
+@pytest.mark.parametrize("login", [None, "service", "owner", "superuser"])
+async def test_the_service_is_bound_by_row_security_however_it_was_given_its_database(
+    urls: DatabaseUrls, short_folder: Path, login: str | None
+) -> None:
+    """As ``assistant serve`` opens it: the embedded database, or one by URL."""
+    url = None if login is None else getattr(urls, login)
+    settings = Settings(data_dir=short_folder, database_url=url, migration_database_url=urls.owner)
+    who = """SELECT current_user::text, session_user::text, rolsuper OR rolbypassrls,
+        EXISTS (SELECT FROM pg_class WHERE relrowsecurity AND pg_has_role(relowner, 'USAGE'))
+        FROM pg_roles WHERE rolname = current_user"""
+    async with open_database(settings) as opened:
+        own = await opened.connect()  # as the ledger and the listener have
+        found = [await (await own.execute(who.encode())).fetchone()]
+        await own.close()
+        for block in (opened.transaction(), opened.tenant("acme")):
+            async with block as connection:
+                found.append(tuple((await connection.execute(text(who))).one()))
+
+    logins = {None: "assistant_service", "service": "assistant_service", "owner": "assistant_owner"}
+    session_user = logins.get(login, "postgres")
+    assert found == [("assistant_service", session_user, False, False)] * 3
 
 
 @pytest.mark.parametrize("login", ["owner", "superuser"])
