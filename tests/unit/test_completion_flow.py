@@ -159,6 +159,20 @@ async def test_only_a_request_with_a_listener_is_streamed_on_the_wire() -> None:
     assert [call.streamed for call in world.providers["ollama/a"].calls] == [False, True]
 
 
+async def test_a_whole_answer_may_take_all_the_time_and_a_stream_has_to_begin() -> None:
+    world = World({"ollama/a": answering("x")})
+    parameters = GenerationParameters(timeout_ms=20_000)
+
+    await world.flow.complete(_request(parameters=parameters))
+    await world.ask(parameters=parameters)
+
+    limits = [call.time_limits for call in world.providers["ollama/a"].calls]
+    assert [(limit.first_event_s, limit.total_s) for limit in limits] == [
+        (20.0, 20.0),
+        (TimeLimits().first_event_s, 20.0),
+    ]
+
+
 async def test_a_failed_candidate_is_in_the_decision_and_the_next_one_answers() -> None:
     world = World(
         {"ollama/a": FakeProvider([ProviderUnavailable("down")]), "ollama/b": answering("x")}
