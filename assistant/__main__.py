@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -18,7 +19,7 @@ from assistant.adapters.postgres.api_keys import PostgresApiKeys
 from assistant.adapters.postgres.errors import DatabaseStartError
 from assistant.adapters.postgres.migrate import expected_revision
 from assistant.adapters.postgres.seeds import PostgresSeeds
-from assistant.adapters.server import DrainingServer, bind
+from assistant.adapters.server import DrainingServer, bind, stopping_signals
 from assistant.api.schema import create_schema
 from assistant.app import StartupError, check_startable, create_app, database
 from assistant.errors import AssistantError
@@ -57,10 +58,32 @@ def _settings() -> Settings:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` to its end; expected failures become one line."""
+    """Run ``work`` to its end; expected failures become one line.
+
+    A signal cancels it, so that what it has started is stopped.
+    """
+    stopped_by: list[signal.Signals] = []
+
+    async def stoppable() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+
+        def stop(number: signal.Signals) -> None:
+            if not stopped_by:
+                task.cancel()
+            stopped_by.append(number)
+
+        for number in stopping_signals():
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+        return await work
+
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(work)
+            return runner.run(stoppable())
+    except asyncio.CancelledError:
+        if not stopped_by:
+            raise
+        raise typer.Exit(128 + stopped_by[0]) from None
     except (StartupError, DatabaseStartError, SettingsError, AssistantError) as error:
         _fail(str(error))
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 class DrainingServer(uvicorn.Server):
     """Serves one application on one bound socket.
 
-    On SIGTERM or SIGINT it stops accepting, lets ``drain(grace_s)`` return, and only then closes
+    On SIGTERM, SIGINT or SIGHUP it stops accepting, lets ``drain(grace_s)`` return, and only then closes
     connections: stock uvicorn closes WebSockets at once. A second SIGINT ends the wait.
     """
 
@@ -51,12 +51,13 @@ class DrainingServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Let signals end the server, not the process: stock uvicorn raises them again."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = (signal.SIGINT, *stopping_signals())
+        for number in numbers:
             loop.add_signal_handler(number, self.handle_exit, number, None)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -70,6 +71,16 @@ class DrainingServer(uvicorn.Server):
         self._draining = asyncio.create_task(self._drain(self._grace_s))
         await asyncio.wait([self._draining])
         await super().shutdown(sockets)
+
+
+def stopping_signals() -> tuple[signal.Signals, ...]:
+    """What asks a process to end, besides Ctrl-C: SIGTERM, and SIGHUP as its terminal closes.
+
+    SIGHUP only where nobody, such as ``nohup``, has said that it must be ignored.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return (signal.SIGTERM,)
+    return (signal.SIGTERM, signal.SIGHUP)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 
 from tests.api.test_main_job import COMPLETE, STREAM, as_user, usage
 from tests.providers.fake_ollama import FakeOllama, Reply
-from tests.running_service import RunningService, running_service
+from tests.running_service import RunningService, free_port, running_service
 
 ALICE = as_user("alice")
 ASK = {"input": {"text": "Go."}}
@@ -84,3 +88,41 @@ async def test_an_answer_that_takes_longer_than_the_grace_is_cancelled_and_accou
             assert rows["data"]["myUsage"]["byModel"] == [
                 {"model": "ollama/llama3.2:3b", "requests": 1}
             ]
+
+
+async def test_a_closed_terminal_ends_the_service_as_orderly_as_any_signal(tmp_path: Path) -> None:
+    async with running_service(tmp_path) as service:
+        assert await service.stop(signal.SIGHUP) == 0
+
+    assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+async def test_a_service_that_is_stopped_while_it_starts_leaves_no_database_running(
+    tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("ASSISTANT_")}
+    settings = {
+        "ASSISTANT_PORT": str(free_port()),
+        "ASSISTANT_DATA_DIR": str(tmp_path / "data"),
+        "ASSISTANT_AUTH_MODE": "dev",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "assistant", "serve",
+        env=inherited | settings, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        while not (tmp_path / "data" / "postgres.new").exists():
+            await asyncio.sleep(0.005)
+        process.send_signal(sent)
+        _, said = await process.communicate()
+
+    assert process.returncode == code
+    assert "Traceback" not in said.decode()
+    assert not [
+        running.pid
+        for running in psutil.process_iter(["cmdline"])
+        if any(str(tmp_path) in word for word in running.info["cmdline"] or ())
+    ]

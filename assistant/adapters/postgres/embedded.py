@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -48,7 +48,15 @@ class EmbeddedPostgres:
 
         Raises: DatabaseStartError, with one line that says what to do.
         """
-        await asyncio.to_thread(self._join)
+        joining = asyncio.ensure_future(asyncio.to_thread(self._join))
+        try:
+            await asyncio.shield(joining)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped, and the server that it starts must not stay behind.
+            with suppress(DatabaseStartError):
+                await joining
+            await asyncio.to_thread(self._leave)
+            raise
         self._watching = asyncio.create_task(self._watch(), name="embedded-postgres")
         return self._url(OWNER_ROLE)
 
