@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from json import JSONEncoder
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 
@@ -44,8 +45,8 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     ``log_format`` auto is console where the stream is a terminal, else json. Changes the state
     of the process, so the command line calls it once; a second call replaces the first.
     """
-    stream = sys.stderr if stream is None else stream
-    is_terminal = stream.isatty()
+    output = _FailOpen(sys.stderr if stream is None else stream)
+    is_terminal = output.isatty()
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not is_terminal)
     render: list[Processor] = (
         [_render_json] if as_json else [_drop_absent_ids, _console(colors=is_terminal)]
@@ -56,12 +57,30 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         processors=processors,
         # Below the level, a call is a method without a body.
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", output)),
     )
-    _adopt_standard_logging(stream, level, processors)
+    _adopt_standard_logging(output, level, processors)
 
 
-def _adopt_standard_logging(stream: TextIO, level: int, processors: list[Processor]) -> None:
+class _FailOpen:
+    """A stream whose full disk or departed reader costs lines, and no request its answer."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def write(self, line: str) -> None:
+        with suppress(OSError):
+            self._stream.write(line)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
+def _adopt_standard_logging(stream: _FailOpen, level: int, processors: list[Processor]) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -22,7 +22,13 @@ from assistant.domain.intervals import union_length
 from assistant.domain.model import Model
 from assistant.domain.ports import Clock, LedgerStore, Telemetry
 from assistant.domain.prompt import RenderedPrompt
-from assistant.errors import AssistantError, CompletionCancelled, ErrorCode, InternalError
+from assistant.errors import (
+    AssistantError,
+    CompletionCancelled,
+    ErrorCode,
+    InternalError,
+    StorageUnavailable,
+)
 from assistant.services.routing import Route
 
 log = structlog.get_logger(__name__)
@@ -171,7 +177,7 @@ class Ledger:
                 break
         failure = settling.exception()
         if failure is not None:
-            log.error("usage_not_recorded", completion_id=str(entry.id), exc_info=failure)
+            _log_unrecorded(entry, failure)
         # A name that nobody has found could be any text.
         prompt_name = entry.request.prompt_name if entry.prompt else None
         self._telemetry.completion_settled(completion, prompt_name)
@@ -182,6 +188,14 @@ class Ledger:
                 raise _defect(entry) from failure
             failure.completion_id = entry.id
             raise failure
+
+
+def _log_unrecorded(entry: LedgerEntry, failure: BaseException) -> None:
+    line = log.bind(completion_id=str(entry.id))
+    if isinstance(failure, StorageUnavailable):
+        line.error("usage_not_recorded", reason=failure.message)
+    else:
+        line.error("usage_not_recorded", exc_info=failure)
 
 
 def _defect(entry: LedgerEntry) -> InternalError:

@@ -43,6 +43,10 @@ async def test_without_its_database_the_service_refuses_typed_stays_up_and_recov
         assert (await usage(service, ALICE))["requests"] == 2
     await server.stop()
 
+    said = service.log.read_text()
+    assert "usage_not_recorded" in said
+    assert "Traceback" not in said
+
 
 async def test_an_answer_whose_usage_cannot_be_written_is_not_called_finished(
     tmp_path: Path,

@@ -33,6 +33,12 @@ class Stream(io.StringIO):
     """Standard error, on a terminal or not."""
 
     is_terminal = False
+    failure: OSError | None = None
+
+    def write(self, text: str) -> int:
+        if self.failure is not None:
+            raise self.failure
+        return super().write(text)
 
     def isatty(self) -> bool:
         return self.is_terminal
@@ -129,6 +135,21 @@ def test_configuring_again_replaces_the_first(stream: Stream) -> None:
 
 
 # ------------------------------------------------------------------- libraries
+
+
+@pytest.mark.parametrize("failure", [BrokenPipeError(), OSError(28, "No space left on device")])
+def test_a_line_that_cannot_be_written_harms_nobody_and_the_next_one_is_written(
+    stream: Stream, failure: OSError
+) -> None:
+    configure_logging(Settings(), stream)
+    stream.failure = failure
+    log.info("lost")
+    logging.getLogger("uvicorn.error").info("lost")
+
+    stream.failure = None
+    log.info("written")
+
+    assert stream.line()["event"] == "written"
 
 
 def test_a_librarys_line_takes_the_same_path(lines: Stream) -> None:

@@ -23,7 +23,7 @@ _UNAVAILABLE = {
     "25006": ("The database takes no writes at the moment: it is read-only.", 5.0),
     "40": ("The database was busy with a conflicting write.", 0.1),
     "53": ("The database has run out of resources.", 5.0),
-    "53100": ("The database's disk is full.", 30.0),
+    "53100": ("The database's disk is full; its operator must make room.", 30.0),
     "53300": ("The database has too many connections.", 1.0),
     "55P03": ("The database was busy with a conflicting write.", 0.1),
     "57014": ("The database took too long to answer.", 1.0),
