@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,16 @@ def test_every_relative_link_leads_somewhere(document: str) -> None:
     path = ROOT / document
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_module_and_test_that_a_document_names_exists() -> None:
+    """So that each figure can be printed again, and each promise shown."""
+    texts = "\n".join((ROOT / document).read_text() for document in DOCUMENTS)
+    modules = set(re.findall(r"python -m ([\w.]+)", texts))
+    tests = set(re.findall(r"(tests/[\w/]+\.py)?::(test_\w+)", texts))
+    assert modules and tests
+    assert [name for name in sorted(modules) if find_spec(name) is None] == []
+    shown = (ROOT / "tests/api/test_promises.py").read_text()
+    for path, name in tests:
+        source = (ROOT / path).read_text() if path else shown
+        assert re.search(rf"^(async )?def {name}\(", source, re.MULTILINE), name
