@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
+from assistant.adapters.clock import SystemClock
 from assistant.adapters.postgres.api_keys import PostgresApiKeys
 from assistant.adapters.postgres.completions import PostgresCompletions
 from assistant.adapters.postgres.connection import Database
@@ -31,6 +32,7 @@ from assistant.domain.model import (
     TaskType,
 )
 from assistant.domain.usage import UsageShare, UsageSummary, UsageWindow
+from assistant.services.api_keys import ApiKeys
 from tests.postgres.completions import running, succeeded
 from tests.postgres.server import DatabaseUrls, connect
 
@@ -293,6 +295,26 @@ async def test_a_key_is_found_by_its_secrets_hash_before_a_tenant_is_known(
     assert await keys.find_by_hash(sha256(b"one").digest()) == key
     assert await keys.find_by_hash(sha256(b"two").digest()) == other
     assert await keys.find_by_hash(sha256(b"three").digest()) is None
+
+
+async def test_nowhere_in_the_database_is_the_secret_of_a_key(
+    keys: PostgresApiKeys, urls: DatabaseUrls
+) -> None:
+    _, secret = await ApiKeys(keys, SystemClock()).create(
+        tenant_id="acme",
+        name="nightly",
+        user_id=None,
+        service_id="reports",
+        scopes="assistant:complete",
+        expires_in_s=None,
+    )
+
+    async with await connect(urls.superuser) as connection:
+        cursor = await connection.execute("SELECT k::text, secret_hash FROM api_keys AS k")
+        ((row, secret_hash),) = await cursor.fetchall()
+    assert secret_hash == sha256(secret.encode()).digest()
+    assert secret.rpartition("_")[2] not in row
+    assert secret.rpartition("_")[2].encode().hex() not in row
 
 
 async def test_a_tenant_lists_its_own_keys(keys: PostgresApiKeys) -> None:
