@@ -87,12 +87,12 @@ class RunningService:
 
 @asynccontextmanager
 async def running_service(
-    folder: Path, *, port: int | None = None, **settings: str
+    folder: Path, *, port: int | None = None, probe: str = "/health/ready", **settings: str
 ) -> AsyncIterator[RunningService]:
     """A service with its data in ``folder``; ``settings`` are ASSISTANT_* without the prefix.
 
-    Dev identity and no Ollama unless told otherwise. Ready when the block begins, stopped when
-    it ends.
+    Dev identity and no Ollama unless told otherwise. Ready when the block begins (``probe``
+    answers 200), stopped when it ends.
     """
     port = port or free_port()
     given = {
@@ -118,19 +118,19 @@ async def running_service(
     async with aiohttp.ClientSession() as session:
         service = RunningService(f"http://127.0.0.1:{port}", process, log, session)
         try:
-            await _ready(service)
+            await _ready(service, probe)
             yield service
         finally:
             await service.stop()
 
 
-async def _ready(service: RunningService) -> None:
+async def _ready(service: RunningService, probe: str) -> None:
     async with asyncio.timeout(START_TIMEOUT_S):
         while True:
             if service.process.returncode is not None:
                 raise AssertionError(f"the service ended:\n{service.log.read_text()[-4000:]}")
             try:
-                status, _ = await service.get("/health/ready")
+                status, _ = await service.get(probe)
                 if status == 200:
                     return
             except aiohttp.ClientError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
-from tests.api.test_main_job import TEXT, as_user, complete, usage
+from assistant.settings import Settings
+from tests.api.test_main_job import COMPLETE, TEXT, as_user, complete, usage
 from tests.postgres.server import connect
+from tests.providers.fake_ollama import FakeOllama
 from tests.running_service import free_port, running_service
 
 MAIN_JOB = {"promptName": "summarize-text", "variables": {"text": TEXT}}
@@ -92,6 +95,32 @@ async def test_a_key_that_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> 
 async def test_a_data_folder_may_have_spaces_or_a_very_long_path(tmp_path: Path, name: str) -> None:
     async with running_service(tmp_path, data_dir=str(tmp_path / name)) as service:
         assert (await complete(service, **MAIN_JOB))["status"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off"])
+async def test_without_the_embedding_model_only_what_needs_it_is_refused(
+    tmp_path: Path, damage: str
+) -> None:
+    folder = tmp_path / "embedding"
+    folder.mkdir()
+    if damage == "cut off":
+        shutil.copy(Settings().embedding_dir / "tokenizer.json", folder)
+        model = (Settings().embedding_dir / "model.onnx").read_bytes()
+        (folder / "model.onnx").write_bytes(model[:1_000_000])
+    async with (
+        FakeOllama() as ollama,
+        running_service(
+            tmp_path, probe="/health", embedding_dir=str(folder), ollama_url=ollama.url
+        ) as service,
+    ):
+        status, report = await service.get("/health/ready")
+        assert (status, "make setup" in report) == (503, True)
+        assert (await complete(service, **MAIN_JOB))["model"]["id"] == "ollama/llama3.2:3b"
+
+        request = MAIN_JOB | {"model": "builtin/extractive"}
+        (error,) = (await service.graphql(COMPLETE, {"input": request}))["errors"]
+        assert error["extensions"]["code"] == "PROVIDER_UNAVAILABLE"
+        assert "make setup" in error["message"]
 
 
 async def test_the_second_start_takes_seconds_and_finds_what_the_first_left(tmp_path: Path) -> None:
