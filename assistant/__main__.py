@@ -24,7 +24,7 @@ from assistant.api.schema import create_schema
 from assistant.app import StartupError, check_startable, create_app, database
 from assistant.errors import AssistantError
 from assistant.services.api_keys import ApiKeys
-from assistant.services.seeds import read_seeds
+from assistant.services.seeds import SeedError, read_seeds
 from assistant.settings import Settings, SettingsError, load_settings
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         if not stopped_by:
             raise
         raise typer.Exit(128 + stopped_by[0]) from None
-    except (StartupError, DatabaseStartError, SettingsError, AssistantError) as error:
+    except (StartupError, DatabaseStartError, SeedError, SettingsError, AssistantError) as error:
         _fail(str(error))
 
 

@@ -73,7 +73,7 @@ def _read(file: type[F], path: Path) -> F:
     try:
         return file.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError) as error:
-        raise SeedError(f"{path} cannot be read: {error}") from error
+        raise SeedError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()

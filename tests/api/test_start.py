@@ -20,10 +20,11 @@ from tests.postgres.server import connect
 from tests.providers.fake_ollama import FakeOllama
 from tests.running_service import free_port, running_service
 
+ROOT = Path(__file__).parents[2]
 MAIN_JOB = {"promptName": "summarize-text", "variables": {"text": TEXT}}
 
 
-async def refused_start(folder: Path, **settings: str) -> str:
+async def refused_start(folder: Path, *, program: Path = ROOT, **settings: str) -> str:
     """What a service that cannot start says; it must be one line, and the exit code 1."""
     given = {
         "ASSISTANT_PORT": str(free_port()),
@@ -32,7 +33,7 @@ async def refused_start(folder: Path, **settings: str) -> str:
     } | {f"ASSISTANT_{name.upper()}": value for name, value in settings.items()}
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ASSISTANT_")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "assistant", "serve",
+        sys.executable, "-m", "assistant", "serve", cwd=program,
         env=inherited | given, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -84,6 +85,14 @@ async def test_a_data_folder_that_is_a_file_is_said_in_one_line(tmp_path: Path) 
     (tmp_path / "data").write_text("not a folder")
     line = await refused_start(tmp_path)
     assert "data" in line
+
+
+async def test_a_seed_file_that_is_wrong_is_said_in_one_line(tmp_path: Path) -> None:
+    for part in ("assistant", "migrations", "seeds"):
+        shutil.copytree(ROOT / part, tmp_path / "program" / part)
+    (tmp_path / "program" / "seeds" / "prompts" / "mine.yaml").write_text("name: [mine\ntask: x")
+    line = await refused_start(tmp_path, program=tmp_path / "program")
+    assert "mine.yaml" in line
 
 
 async def test_a_key_that_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> None:
