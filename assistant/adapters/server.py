@@ -7,10 +7,62 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# Above what one read brings, of which the end of another request's body may be a part.
+_MAX_HEAD_BYTES = 512 * 1024
+
+
+class ImpatientProtocol(HttpToolsProtocol):
+    """HTTP on one connection, closed where a request's head takes too long or grows too large.
+
+    Stock uvicorn waits for ever for whoever connects and sends nothing, or a byte at a time.
+    """
+
+    def __init__(self, *args: Any, head_timeout_s: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timeout_s = head_timeout_s
+        self._patience: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._patience is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MAX_HEAD_BYTES:
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._patience is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self._patience = self.loop.call_later(self._head_timeout_s, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
 
 class DrainingServer(uvicorn.Server):
@@ -27,10 +79,12 @@ class DrainingServer(uvicorn.Server):
         drain: Callable[[float], Coroutine[None, None, None]],
         grace_s: float,
         max_message_bytes: int,
+        head_timeout_s: float = 10.0,
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                http=cast("Any", partial(ImpatientProtocol, head_timeout_s=head_timeout_s)),
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -22,7 +22,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 from strawberry.types.unset import UNSET, UnsetType
 
-from assistant.api.body_limit import BodyTooLarge, Disconnected, read_body
+from assistant.api.body_limit import BodyTooLarge, BodyTooSlow, Disconnected, read_body
 from assistant.api.context import Context
 from assistant.api.cross_site import may_come_from_any_page
 from assistant.api.event_stream import FRAMINGS, EventStream, at_most
@@ -87,6 +87,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         ide: Callable[[], Response] | None = None,
         allowed_origins: Sequence[str] = (),
         max_body_bytes: int = 1_000_000,
+        body_timeout_s: float = 30.0,
         max_stream_s: float = 3600.0,
         connection_init_timeout_s: float = 10.0,
         max_subscriptions_per_connection: int = 20,
@@ -105,6 +106,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         self._authenticate = authenticate
         self._ide = ide
         self._max_body_bytes = max_body_bytes
+        self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -159,7 +161,9 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         if charset not in ("", "utf-8", "utf8"):
             raise _Refused(415, "Send the request in UTF-8.")
         try:
-            body = await read_body(request, self._max_body_bytes)
+            body = await read_body(request, self._max_body_bytes, self._body_timeout_s)
+        except BodyTooSlow as error:
+            raise _Refused(408, f"{error} Send it faster.", connection="close") from None
         except BodyTooLarge as error:
             # The server drops the rest unread. Closing the connection under a client that still
             # sends would cost it this answer.
