@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import signal
 from collections.abc import Coroutine
@@ -28,6 +29,11 @@ from assistant.services.seeds import SeedError, read_seeds
 from assistant.settings import Settings, SettingsError, load_settings
 
 T = TypeVar("T")
+
+_LISTEN_ADVICE = {
+    errno.EADDRINUSE: "Stop the program that holds it, or set ASSISTANT_PORT.",
+    errno.EACCES: "Set ASSISTANT_PORT to a port above 1023.",
+}
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -103,7 +109,7 @@ async def _serve(settings: Settings) -> None:
     except OSError as error:
         raise StartupError(
             f"cannot listen on {settings.host}:{settings.port} ({error.strerror}). "
-            "Stop the program that holds it, or set ASSISTANT_PORT."
+            f"{_LISTEN_ADVICE.get(error.errno or 0, 'Set ASSISTANT_HOST to an address of this machine.')}"
         ) from error
     app = create_app(settings)
     # Outside the server: what cannot start says so in one line, what was started is stopped.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -95,6 +96,16 @@ async def test_a_closed_terminal_ends_the_service_as_orderly_as_any_signal(tmp_p
         assert await service.stop(signal.SIGHUP) == 0
 
     assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+
+
+async def test_a_data_folder_that_was_removed_does_not_keep_the_service_from_ending(
+    tmp_path: Path,
+) -> None:
+    async with running_service(tmp_path) as service:
+        shutil.rmtree(tmp_path / "data")
+        assert await service.stop() == 0
+
+    assert "Traceback" not in service.log.read_text()
 
 
 @pytest.mark.parametrize(

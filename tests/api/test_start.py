@@ -57,6 +57,12 @@ async def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
     assert "ASSISTANT_PORT" in line
 
 
+async def test_an_address_of_another_machine_is_said_in_one_line(tmp_path: Path) -> None:
+    line = await refused_start(tmp_path, host="192.0.2.1", auth_mode="strict")
+    assert "ASSISTANT_HOST" in line
+    assert "ASSISTANT_PORT" not in line
+
+
 async def test_an_unknown_variable_stops_the_start(tmp_path: Path) -> None:
     line = await refused_start(tmp_path, prot="8090")
     assert "ASSISTANT_PROT" in line
@@ -78,6 +84,7 @@ async def test_a_database_that_is_down_is_said_in_one_line(tmp_path: Path) -> No
     url = f"postgresql://me:secret@127.0.0.1:{free_port()}/assistant"
     line = await refused_start(tmp_path, database_url=url)
     assert "database" in line
+    assert "start it, or correct its URL" in line
     assert "secret" not in line
 
 

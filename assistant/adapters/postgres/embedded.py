@@ -70,7 +70,11 @@ class EmbeddedPostgres:
         if self._watching is not None and not self._watching.done():
             self._watching.cancel()
             await asyncio.wait({self._watching})
-        await asyncio.to_thread(self._leave)
+        try:
+            await asyncio.to_thread(self._leave)
+        except (DatabaseStartError, OSError) as error:
+            # Somebody removed the folder, say: whoever leaves can do nothing about it.
+            log.error("embedded_database_not_left", reason=str(error))
 
     def _url(self, role: str) -> str:
         assert self._server is not None

@@ -110,8 +110,11 @@ def _run(owner_url: str, work: Callable[[Connection], _Result]) -> _Result:
     except (DBAPIError, psycopg.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         reason = str(cause).strip().partition("\n")[0]
-        what = "reached" if find_unavailable(error) else "migrated"
-        raise DatabaseStartError(f"the database cannot be {what}: {reason}") from error
+        if find_unavailable(error):
+            raise DatabaseStartError(
+                f"the database cannot be reached: {reason}; start it, or correct its URL"
+            ) from error
+        raise DatabaseStartError(f"the database cannot be migrated: {reason}") from error
     finally:
         engine.dispose()
 
