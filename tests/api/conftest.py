@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -26,10 +27,24 @@ async def ollama() -> AsyncIterator[FakeOllama]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def generating(
+async def service_beside_ollama(
     tmp_path_factory: pytest.TempPathFactory, ollama: FakeOllama
 ) -> AsyncIterator[RunningService]:
-    """A service in dev mode beside an Ollama."""
     folder = tmp_path_factory.mktemp("generating")
     async with running_service(folder, ollama_url=ollama.url) as running:
         yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def generating(service_beside_ollama: RunningService) -> RunningService:
+    """A service in dev mode beside an Ollama.
+
+    While tests run on loops of their own, the fake of this one stands still and is taken to be
+    down; it is waited for until the service has asked it again.
+    """
+    async with asyncio.timeout(15):
+        while "ollama/llama3.2:3b" not in str(
+            await service_beside_ollama.graphql("{ availableModels { id } }")
+        ):
+            await asyncio.sleep(0.1)
+    return service_beside_ollama
