@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import RedirectResponse
 from starlette.routing import Route, WebSocketRoute
 
 from assistant.adapters.clock import SystemClock
@@ -175,6 +176,7 @@ def create_app(settings: Settings) -> Starlette:
                     telemetry=telemetry,
                 ),
                 *graphiql.routes,
+                Route("/", RedirectResponse("/graphql")),
                 Route("/graphql", endpoint),
                 WebSocketRoute("/graphql", endpoint),
             ]

@@ -9,6 +9,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -94,6 +95,20 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     retention_months: int = Field(13, ge=1, description="How long completions and usage are kept.")
+
+    @field_validator("data_dir", "embedding_dir", "graphiql_dir")
+    @classmethod
+    def _at_home(cls, folder: Path) -> Path:
+        # A shell expands ~, a compose file or a service manager does not.
+        return folder.expanduser()
+
+    @field_validator("ollama_url", "openai_base_url", "anthropic_base_url")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "http://none")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an address as in http://127.0.0.1:11434")
+        return url
 
     @field_validator("gateway_secrets", "allowed_origins", mode="before")
     @classmethod

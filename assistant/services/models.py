@@ -129,11 +129,14 @@ def _join(rows: ModelCatalog, states: Mapping[ProviderConfig, ProviderState]) ->
     }
     for id_, row in rows.models.items():
         found = reported.pop((row.provider, row.name), None)
+        window = found.context_window if found else None
         models[id_] = replace(
             row,
             is_available=found is not None,
             size_bytes=found.size_bytes if found else row.size_bytes,
             capabilities=(found.capabilities if found and found.capabilities else row.capabilities),
+            # What we ask for cannot exceed what the server's copy of the model can take.
+            context_window=min(row.context_window, window or row.context_window),
         )
     for (provider, name), found in reported.items():
         # There, but nobody has allowed it yet: seen by administrators, used by nobody.

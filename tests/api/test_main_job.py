@@ -368,3 +368,9 @@ async def test_users_usage_is_one_entity_lookup_and_hidden_from_those_who_may_no
         None,
         {"requests": 0},
     ]
+
+
+async def test_the_bare_address_leads_to_graphiql(service: RunningService) -> None:
+    async with service.session.get(f"{service.url}/", headers={"accept": "text/html"}) as response:
+        assert response.url.path == "/graphql"
+        assert "GraphiQL" in await response.text()

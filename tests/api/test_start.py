@@ -75,6 +75,12 @@ async def test_a_wrong_value_is_named_but_not_repeated(tmp_path: Path) -> None:
     assert "hunter2" not in line
 
 
+@pytest.mark.parametrize("url", ["notaurl", "ftp://host/x", "http://"])
+async def test_an_address_that_is_none_is_named(tmp_path: Path, url: str) -> None:
+    line = await refused_start(tmp_path, ollama_url=url)
+    assert "ASSISTANT_OLLAMA_URL" in line
+
+
 async def test_dev_mode_refuses_every_address_but_loopback(tmp_path: Path) -> None:
     line = await refused_start(tmp_path, host="0.0.0.0")
     assert "ASSISTANT_AUTH_MODE" in line

@@ -52,6 +52,18 @@ async def test_what_the_provider_reports_wins_over_the_row_for_capabilities_and_
     assert found.context_window == 8192
 
 
+async def test_the_smaller_context_window_counts() -> None:
+    reported = [
+        DiscoveredModel("a", context_window=4096),
+        DiscoveredModel("b", context_window=10**6),
+    ]
+
+    found = (await _models(Listing(models=reported), "ollama/a", "ollama/b").catalog("t")).models
+
+    assert found["ollama/a"].context_window == 4096
+    assert found["ollama/b"].context_window == 8192
+
+
 async def test_a_model_without_a_row_is_seen_but_not_allowed() -> None:
     found = await _models(Listing(models=[DiscoveredModel("new")]), "ollama/a").catalog("t")
 
