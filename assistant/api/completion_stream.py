@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from typing import assert_never
 from uuid import UUID
@@ -73,8 +74,7 @@ class CompletionFailed(CompletionChunk):
 CHUNKS = (CompletionStarted, TokenDelta, ReasoningDelta, CompletionFinished, CompletionFailed)
 
 
-def _chunk(event: domain.StreamEvent, completion_id: UUID | None, sequence: int) -> CompletionChunk:
-    id_ = strawberry.ID(str(completion_id))
+def _chunk(event: domain.StreamEvent, id_: strawberry.ID, sequence: int) -> CompletionChunk:
     event_id = strawberry.ID(f"{id_}:{sequence}")
     match event:
         case domain.TextDelta(text):
@@ -113,6 +113,16 @@ def _chunk(event: domain.StreamEvent, completion_id: UUID | None, sequence: int)
             assert_never(event)
 
 
+def _completion_id(first: domain.StreamEvent) -> UUID | None:
+    match first:
+        case domain.CompletionStarted() | domain.CompletionFailed():
+            return first.completion_id
+        case domain.CompletionFinished():
+            return first.completion.id
+        case _:
+            return None
+
+
 async def completion_stream(
     info: Info, wanted: CompletionRequest | None
 ) -> AsyncIterator[CompletionChunk]:
@@ -121,13 +131,12 @@ async def completion_stream(
         raise BadUserInput("completionStream needs an input.", path=("input",))
     context = info.context
     request = wanted.to_domain(context)
-    completion_id: UUID | None = None
+    id_ = strawberry.ID("")
     sequence = 0
-    async for event in stream(context.services.completions.complete, request):
-        match event:
-            case domain.CompletionStarted() | domain.CompletionFailed():
-                completion_id = completion_id or event.completion_id
-            case domain.CompletionFinished():
-                completion_id = event.completion.id
-        yield _chunk(event, completion_id, sequence)
-        sequence += 1
+    # Closed with this generator, not whenever it is collected: then the completion is settled.
+    async with aclosing(stream(context.services.completions.complete, request)) as events:
+        async for event in events:
+            if sequence == 0:
+                id_ = strawberry.ID(str(_completion_id(event)))
+            yield _chunk(event, id_, sequence)
+            sequence += 1

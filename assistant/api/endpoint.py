@@ -25,7 +25,7 @@ from strawberry.types.unset import UNSET, UnsetType
 from assistant.api.body_limit import BodyTooLarge, BodyTooSlow, Disconnected, read_body
 from assistant.api.context import Context
 from assistant.api.cross_site import may_come_from_any_page
-from assistant.api.event_stream import FRAMINGS, EventStream, at_most
+from assistant.api.event_stream import FRAMINGS, EventStream
 from assistant.api.graphql_request import (
     GraphQLRequest,
     decode_json,
@@ -209,11 +209,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
             allowed_operation_types=_STREAMED[request.method],
         )
         assert accepted.stream is not None
-        return EventStream(
-            at_most(results, self.max_stream_s),
-            encode_event,
-            FRAMINGS[accepted.stream],
-        )
+        return EventStream(results, self.max_stream_s, encode_event, FRAMINGS[accepted.stream])
 
     @staticmethod
     def _refuse_operation(kind: OperationType, accepted: Accepted) -> None:

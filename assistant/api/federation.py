@@ -38,6 +38,7 @@ from strawberry.types.unset import UNSET
 
 from assistant.api.documents import DocumentGate, Documents
 from assistant.api.errors import coded, present
+from assistant.api.execution import Execution
 from assistant.api.limits import Limits
 from assistant.errors import BadUserInput, ErrorCode
 
@@ -96,6 +97,7 @@ class SubgraphSchema(Schema):
             types=types,
             scalar_overrides=dict(scalar_overrides or {}),
             extensions=[partial(DocumentGate, Documents(limits or Limits()))],
+            execution_context_class=Execution,
             # The newest that the composition libraries of every gateway know.
             federation_version="2.9",
         )

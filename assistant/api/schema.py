@@ -157,15 +157,14 @@ class Subscription:
     @strawberry.subscription(
         description="Starts a completion and streams it. Needs assistant:complete."
     )
-    async def completion_stream(
+    def completion_stream(
         self,
         info: Info,
         input: Annotated[  # noqa: A002 - the argument's name in the schema
             CompletionRequest | None, strawberry.argument(description="What to complete, and how.")
         ] = None,
     ) -> AsyncIterator[CompletionChunk]:
-        async for chunk in completion_stream.completion_stream(info, input):
-            yield chunk
+        return completion_stream.completion_stream(info, input)
 
 
 ENTITIES = (CompletionResponse, Prompt, PromptVersion, Model, User)

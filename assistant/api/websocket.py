@@ -6,7 +6,7 @@ Source: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from strawberry.asgi import ASGIWebSocketAdapter
@@ -18,7 +18,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
 
 from assistant.api.context import Context
 from assistant.api.errors import coded, describe, is_request_error
-from assistant.api.event_stream import at_most
+from assistant.api.event_stream import deliver
 from assistant.errors import AssistantError, ErrorCode
 
 if TYPE_CHECKING:
@@ -91,21 +91,23 @@ class TransportWSHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def _send_result_stream(
         self, operation: Operation[Context, None], result_source: Any
     ) -> None:
-        # What stands for no field ends its operation, and only that: Strawberry would close the
-        # connection for a syntax error, and with it every other operation.
-        async with aclosing(at_most(result_source, self.view.max_stream_s)) as results:
-            async for result in results:
+        async def take(result: Any) -> None:
+            # What stands for no field ends its operation, and only that: Strawberry would close
+            # the connection for a syntax error, and with it every other operation.
+            try:
                 if is_request_error(result):
                     await operation.send_initial_errors(result.errors or [])
-                    return
-                try:
+                else:
                     await operation.send_next(result)
-                except WebSocketDisconnected:
-                    # Nobody listens any more. Forgotten, or the end of the connection would
-                    # cancel what the resolver still has to do.
-                    operation.completed = True
-                    self.operations.pop(operation.id, None)
-                    return
+            except WebSocketDisconnected:
+                # Nobody listens any more. Forgotten, or the end of the connection would cancel
+                # what the resolver still has to do.
+                operation.completed = True
+                self.operations.pop(operation.id, None)
+                raise
+
+        with suppress(WebSocketDisconnected):
+            await deliver(result_source, take, self.view.max_stream_s)
 
 
 def merge_headers(handshake: Mapping[str, str], payload: Mapping[str, Any]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeAlias
 
 from assistant.domain.completion import (
@@ -23,29 +23,35 @@ Complete: TypeAlias = Callable[[CompletionRequest, Emit], Awaitable[Completion]]
 _BUFFERED_EVENTS = 64
 
 
-async def stream(complete: Complete, request: CompletionRequest) -> AsyncIterator[StreamEvent]:
+async def stream(
+    complete: Complete, request: CompletionRequest
+) -> AsyncGenerator[StreamEvent, None]:
     """Run ``complete`` and yield its events; the last is CompletionFinished or CompletionFailed.
 
-    Expected failures are data, never exceptions. Closing the iterator cancels the completion
+    Expected failures are data, never exceptions; a defect of the flow is raised. Closing the iterator cancels the completion
     and returns when it has been settled. Deltas that arrive while nobody asks for the next event
     are joined: a busy client or a busy service gets fewer and longer ones, never late ones.
     """
-    events: asyncio.Queue[StreamEvent] = asyncio.Queue(_BUFFERED_EVENTS)
+    events: asyncio.Queue[StreamEvent | Exception] = asyncio.Queue(_BUFFERED_EVENTS)
 
     async def run() -> None:
         try:
-            end: CompletionFinished | CompletionFailed = CompletionFinished(
+            end: CompletionFinished | CompletionFailed | Exception = CompletionFinished(
                 await complete(request, events.put)
             )
         except AssistantError as error:
             end = failed(error)
+        except Exception as error:  # noqa: BLE001 - raised below: whoever waits must hear of it
+            end = error
         await events.put(end)
 
     task = asyncio.create_task(run())
-    following: StreamEvent | None = None
+    following: StreamEvent | Exception | None = None
     try:
         while True:
             event, following = _with_more(following or await events.get(), events)
+            if isinstance(event, Exception):
+                raise event
             yield event
             if isinstance(event, CompletionFinished | CompletionFailed):
                 return
@@ -55,8 +61,8 @@ async def stream(complete: Complete, request: CompletionRequest) -> AsyncIterato
 
 
 def _with_more(
-    event: StreamEvent, events: asyncio.Queue[StreamEvent]
-) -> tuple[StreamEvent, StreamEvent | None]:
+    event: StreamEvent | Exception, events: asyncio.Queue[StreamEvent | Exception]
+) -> tuple[StreamEvent | Exception, StreamEvent | Exception | None]:
     """``event`` with the text that waits behind it, and the event after that, if it was met."""
     if not isinstance(event, TextDelta) or events.empty():
         return event, None

@@ -1,0 +1,186 @@
+"""Operations are executed as graphql-core would, and streams leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from enum import StrEnum
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import strawberry
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from assistant.adapters.clock import SystemClock
+from assistant.api.context import Context
+from assistant.api.execution import Execution
+from assistant.api.schema import create_schema
+from assistant.domain.caller import Caller
+from assistant.domain.completion import CompletionStarted, TextDelta
+
+Colour = strawberry.enum(StrEnum("Colour", ["RED"]))  # type: ignore[misc]
+
+
+@strawberry.interface
+class Thing:
+    name: str
+
+
+@strawberry.type
+class Plain(Thing):
+    count: int | None = None
+    colour: Colour | None = None  # type: ignore[valid-type]
+    id: strawberry.ID = strawberry.ID("1")
+
+
+@strawberry.type
+class Mixed(Thing):
+    parts: list[Plain]
+
+    @strawberry.field
+    async def later(self, times: int = 1) -> str:
+        return self.name * times
+
+
+def things() -> list[Thing]:
+    return [
+        Plain(name="a", count=1, colour=Colour.RED),
+        Mixed(name="b", parts=[Plain(name="c"), Plain(name="d", count=2)]),
+    ]
+
+
+def broken(what: str) -> Plain:
+    plain = Plain(name="e")
+    setattr(plain, what, {"name": None, "count": "many", "colour": "BLUE"}[what])
+    return plain
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def things(self) -> list[Thing]:
+        return things()
+
+    @strawberry.field
+    def broken(self, what: str) -> Plain | None:
+        return broken(what)
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def things(self) -> AsyncIterator[Thing]:
+        for thing in [*things(), broken("count"), *things(), broken("name")]:
+            yield thing
+
+
+OURS, STOCK = (
+    strawberry.Schema(
+        Query,
+        subscription=Subscription,
+        types=[Plain, Mixed],
+        execution_context_class=execution_class,
+    )
+    for execution_class in (Execution, StrawberryGraphQLCoreExecutionContext)
+)
+
+SELECTIONS = """{
+  __typename again: name name
+  ... on Plain { count colour id kind: __typename }
+  ... on Mixed { later(times: 2) parts { ...part } }
+}"""
+PART = "fragment part on Plain { name @skip(if: $short) count @include(if: $short) }"
+
+
+async def results(schema: strawberry.Schema, query: str, short: bool) -> list[object]:
+    stream: Any = await schema.stream(query, variable_values={"short": short})
+    return [
+        (result.data, [error.formatted for error in result.errors or ()]) async for result in stream
+    ]
+
+
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        f"query ($short: Boolean!) {{ things {SELECTIONS} }}",
+        f"subscription ($short: Boolean!) {{ things {SELECTIONS} }}",
+        *(
+            f'query ($short: Boolean!) {{ broken(what: "{what}") {{ ...part {what} }} }}'
+            for what in ("name", "count", "colour")
+        ),
+    ],
+)
+async def test_answers_and_errors_are_those_of_graphql_core(operation: str, short: bool) -> None:
+    document = operation + PART
+
+    ours, stock = [await results(schema, document, short) for schema in (OURS, STOCK)]
+
+    assert ours == stock
+    assert any(cast(Any, result)[0] for result in ours)
+
+
+STREAM = 'subscription { completionStream(input: { text: "x" }) { __typename sequence } }'
+
+
+async def completion_stream(complete: Any) -> Any:
+    services = cast(Any, SimpleNamespace(completions=SimpleNamespace(complete=complete)))
+    context = Context(services, Caller("acme", "ada", None, frozenset()))
+    return await create_schema().stream(STREAM, context_value=context)
+
+
+async def test_an_event_that_was_delivered_takes_no_memory() -> None:
+    async def complete(_request: object, emit: Any) -> None:
+        while True:
+            await emit(TextDelta("word"))
+            await asyncio.sleep(0)
+
+    tracemalloc.start()
+    try:
+        async with aclosing(await completion_stream(complete)) as events:
+            for _ in range(100):
+                await anext(events)
+            before, _ = tracemalloc.get_traced_memory()
+            for _ in range(500):
+                await anext(events)
+            after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert after - before < 100_000
+
+
+async def test_a_stream_that_is_closed_between_two_events_has_settled_when_it_is_closed() -> None:
+    settled = False
+    clock = SystemClock()
+
+    async def complete(_request: object, emit: Any) -> None:
+        nonlocal settled
+        try:
+            await emit(CompletionStarted(clock.new_id(), "m", None, clock.now()))
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            settled = True
+
+    stream = await completion_stream(complete)
+    event = await anext(stream)
+    await stream.aclose()
+
+    assert event.data["completionStream"] == {"__typename": "CompletionStarted", "sequence": 0}
+    assert settled
+
+
+async def test_a_stream_whose_flow_breaks_ends_with_an_error() -> None:
+    async def complete(_request: object, emit: Any) -> None:
+        await emit(TextDelta("word"))
+        raise LookupError("a defect")
+
+    stream = await completion_stream(complete)
+    first, last = [result async for result in stream]
+
+    assert first.errors is None
+    assert last.errors[0].extensions["code"] == "INTERNAL_SERVER_ERROR"
