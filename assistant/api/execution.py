@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from graphql import GraphQLObjectType, get_nullable_type, is_leaf_type, is_non_null_type
 from strawberry.execution.is_awaitable import optimized_is_awaitable
@@ -43,6 +43,12 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         self._root_fields: dict[GraphQLObjectType, GroupedFieldSet] = {}
         # By the identity of the field set, which is kept beside its plan to stay the only one.
         self._plans: dict[tuple[GraphQLObjectType, int], tuple[GroupedFieldSet, _Plan | None]] = {}
+
+    def __copy__(self) -> Self:
+        # What copy() does, which takes thrice as long to find that out for every event.
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
 
     def execute_collected_root_fields(
         self,

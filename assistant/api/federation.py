@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
@@ -28,6 +29,8 @@ from graphql import (
     parse,
     print_ast,
 )
+from strawberry.extensions import SchemaExtension
+from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.federation import Schema
 from strawberry.federation.schema import FederationAny
 from strawberry.federation.schema_directives import Cost, Key, ListSize
@@ -74,6 +77,16 @@ def assumed_size(size: int) -> ListSize:
     )
 
 
+class _Hooks(SchemaExtensionsRunner):
+    """Without the hooks that DocumentGate does not have: they are run for every event."""
+
+    def on_stream_result(self, result: object) -> AbstractAsyncContextManager[None]:  # type: ignore[override]  # noqa: ARG002
+        return nullcontext()
+
+    async def get_extensions_results(self, ctx: ExecutionContext) -> dict[str, Any]:  # noqa: ARG002
+        return {}
+
+
 class SubgraphSchema(Schema):
     """A Federation 2.9 subgraph whose documents are limited and whose errors are presented.
 
@@ -117,6 +130,11 @@ class SubgraphSchema(Schema):
         return self._sdl
 
     __str__ = as_str
+
+    def create_extensions_runner(
+        self, execution_context: ExecutionContext, extensions: list[SchemaExtension]
+    ) -> SchemaExtensionsRunner:
+        return _Hooks(execution_context, extensions)
 
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
