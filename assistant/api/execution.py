@@ -7,6 +7,7 @@ service does is to execute the same selections of the same fields again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
@@ -92,17 +93,18 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         """How to read ``fields`` one by one; None where one of them is more than an attribute."""
         if self.middleware_manager is not None:
             return None
-        try:
-            return [
-                (name, _reader(parent_type, details[0].node.name.value))
-                for name, details in fields.items()
-            ]
-        except _NotPlain:
-            return None
+        plan: _Plan = []
+        for name, details in fields.items():
+            read = _reader(parent_type, details[0].node.name.value)
+            if read is None:
+                return None
+            plan.append((name, read))
+        return plan
 
 
-def _reader(parent_type: GraphQLObjectType, name: str) -> Callable[[Any], Any]:
-    """Reads a leaf that is an attribute of its source. Raises _NotPlain for any other field."""
+@lru_cache(maxsize=10_000)  # more than a schema has fields
+def _reader(parent_type: GraphQLObjectType, name: str) -> Callable[[Any], Any] | None:
+    """Reads a leaf that is an attribute of its source; None for any other field."""
     if name == "__typename":
         return lambda _source: parent_type.name
     field = parent_type.fields.get(name)
@@ -112,10 +114,10 @@ def _reader(parent_type: GraphQLObjectType, name: str) -> Callable[[Any], Any]:
         or not isinstance(definition, StrawberryField)
         or not definition.is_basic_field
     ):
-        raise _NotPlain
+        return None
     type_ = get_nullable_type(field.type)
     if not is_leaf_type(type_):
-        raise _NotPlain
+        return None
     attribute, coerce = attrgetter(definition.python_name), type_.coerce_output_value
     is_required = is_non_null_type(field.type)
 
