@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -21,6 +22,7 @@ from graphql import (
     validate,
 )
 from strawberry.extensions import SchemaExtension
+from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
@@ -106,16 +108,15 @@ class DocumentGate(SchemaExtension):
         self._documents = documents
         self._document: _Document | None = None
 
-    def on_operation(self) -> Iterator[None]:
+    def on_operation(self) -> None:  # type: ignore[override]
         context: Context | None = self.execution_context.context
         # A WebSocket's context serves every operation of its connection. In-process use, such as
         # printing an introspection, has none.
         if context is not None and context.connection_params is not None:
             self.execution_context.context = replace(context, loaders={})
         self.execution_context.parse_options = cast("ParseOptions", self._documents.parse_options)
-        yield
 
-    def on_parse(self) -> Iterator[None]:
+    def on_parse(self) -> None:  # type: ignore[override]
         execution = self.execution_context
         try:
             self._document = self._documents.parse(execution.query or "")
@@ -124,16 +125,14 @@ class DocumentGate(SchemaExtension):
             self._document = None
         else:
             execution.graphql_document = self._document.node
-        yield
 
-    def on_validate(self) -> Iterator[None]:
+    def on_validate(self) -> None:  # type: ignore[override]
         execution = self.execution_context
         document = cast("_Document", self._document)
         errors = self._documents.check(
             execution.schema._schema, cast("str", execution.query), document
         )
         execution.pre_execution_errors = errors or list(self._request_errors(document))
-        yield
 
     def _request_errors(self, document: _Document) -> Iterator[GraphQLError]:
         """What is wrong with this request of a document that is right."""
@@ -150,6 +149,41 @@ class DocumentGate(SchemaExtension):
         for name in document.page_variables & variables.keys():
             if not is_page_size(variables[name], self._documents.limits.page_size):
                 yield page_error(self._documents.limits, name, None, f"Variable ${name}")
+
+
+class GateHooks(SchemaExtensionsRunner):
+    """Runs the hooks of DocumentGate, the only extension that there is, and looks for no others.
+
+    Strawberry looks for every hook of every extension, makes a context manager of it and puts
+    that on a stack: for each operation, and for each event of a stream.
+    """
+
+    def operation(self) -> Any:
+        self._gate.on_operation()
+        return nullcontext()
+
+    def parsing(self) -> Any:
+        self._gate.on_parse()
+        return nullcontext()
+
+    def validation(self) -> Any:
+        self._gate.on_validate()
+        return nullcontext()
+
+    def executing(self) -> Any:
+        return nullcontext()
+
+    def on_stream_result(self, result: object) -> Any:  # noqa: ARG002
+        return nullcontext()
+
+    async def get_extensions_results(self, ctx: object) -> dict[str, Any]:  # noqa: ARG002
+        return {}
+
+    @property
+    def _gate(self) -> DocumentGate:
+        (gate,) = self.extensions
+        assert isinstance(gate, DocumentGate)
+        return gate
 
 
 def _size(query: str, document: _Document) -> int:

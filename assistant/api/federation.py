@@ -8,9 +8,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, cast
 
 from graphql import (
@@ -35,11 +34,13 @@ from strawberry.federation import Schema
 from strawberry.federation.schema import FederationAny
 from strawberry.federation.schema_directives import Cost, Key, ListSize
 from strawberry.printer import print_schema
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.name_converter import NameConverter
 from strawberry.types import ExecutionContext, Info
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.unset import UNSET
 
-from assistant.api.documents import DocumentGate, Documents
+from assistant.api.documents import DocumentGate, Documents, GateHooks
 from assistant.api.errors import coded, present
 from assistant.api.execution import Execution
 from assistant.api.limits import Limits
@@ -77,14 +78,12 @@ def assumed_size(size: int) -> ListSize:
     )
 
 
-class _Hooks(SchemaExtensionsRunner):
-    """Without the hooks that DocumentGate does not have: they are run for every event."""
+class _Names(NameConverter):
+    """Converts a name once: Strawberry converts those of an input's fields for every argument."""
 
-    def on_stream_result(self, result: object) -> AbstractAsyncContextManager[None]:  # type: ignore[override]  # noqa: ARG002
-        return nullcontext()
-
-    async def get_extensions_results(self, ctx: ExecutionContext) -> dict[str, Any]:  # noqa: ARG002
-        return {}
+    def __init__(self) -> None:
+        super().__init__()
+        self.apply_naming_config = cache(super().apply_naming_config)  # type: ignore[method-assign]
 
 
 class SubgraphSchema(Schema):
@@ -110,6 +109,7 @@ class SubgraphSchema(Schema):
             types=types,
             scalar_overrides=dict(scalar_overrides or {}),
             extensions=[partial(DocumentGate, Documents(limits or Limits()))],
+            config=StrawberryConfig(name_converter=_Names()),
             execution_context_class=Execution,
             # The newest that the composition libraries of every gateway know.
             federation_version="2.9",
@@ -134,7 +134,7 @@ class SubgraphSchema(Schema):
     def create_extensions_runner(
         self, execution_context: ExecutionContext, extensions: list[SchemaExtension]
     ) -> SchemaExtensionsRunner:
-        return _Hooks(execution_context, extensions)
+        return GateHooks(execution_context, extensions)
 
     def process_errors(
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
