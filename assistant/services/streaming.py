@@ -28,9 +28,10 @@ async def stream(
 ) -> AsyncGenerator[StreamEvent, None]:
     """Run ``complete`` and yield its events; the last is CompletionFinished or CompletionFailed.
 
-    Expected failures are data, never exceptions; a defect of the flow is raised. Closing the iterator cancels the completion
-    and returns when it has been settled. Deltas that arrive while nobody asks for the next event
-    are joined: a busy client or a busy service gets fewer and longer ones, never late ones.
+    Expected failures are data, never exceptions; a defect of the flow is raised. Closing the
+    iterator cancels the completion and returns when it has been settled. Deltas that arrive
+    while nobody asks for the next event are joined: a busy client or a busy service gets fewer
+    and longer ones, never late ones.
     """
     events: asyncio.Queue[StreamEvent | Exception] = asyncio.Queue(_BUFFERED_EVENTS)
 
