@@ -1,4 +1,4 @@
-"""The command line: ``assistant serve | migrate | seed | print-schema | keys ...``."""
+"""The command line: ``assistant serve | worker | migrate | seed | print-schema | keys ...``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from assistant.adapters.logging import configure_logging
 from assistant.adapters.postgres.api_keys import PostgresApiKeys
 from assistant.adapters.postgres.errors import DatabaseStartError
 from assistant.adapters.postgres.migrate import expected_revision
+from assistant.adapters.postgres.partitions import keep_partitions
 from assistant.adapters.postgres.seeds import PostgresSeeds
 from assistant.adapters.server import DrainingServer, bind, stopping_signals
 from assistant.api.schema import create_schema
@@ -132,6 +133,19 @@ def _settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 100)
+
+
+@cli.command()
+def worker() -> None:
+    """Do only the background work that `serve` also does: keep the months' partitions."""
+    settings = _settings()
+    configure_logging(settings)
+
+    async def work() -> None:
+        async with database(settings) as db:
+            await keep_partitions(db, settings.retention_months)
+
+    _run(work())
 
 
 @cli.command()
