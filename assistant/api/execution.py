@@ -6,23 +6,30 @@ service does is to execute the same selections of the same fields again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
-from graphql import GraphQLObjectType, get_nullable_type, is_leaf_type, is_non_null_type
+from graphql import (
+    ExecutionResult,
+    GraphQLObjectType,
+    OperationType,
+    get_nullable_type,
+    is_leaf_type,
+    is_non_null_type,
+)
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
 if TYPE_CHECKING:
-    from graphql.execution.collect_fields import DeferUsage, GroupedFieldSet
+    from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
     from graphql.pyutils import AwaitableOrValue, Path
 
 _DEFINITION: Final = GraphQLCoreConverter.DEFINITION_BACKREF
-_Plan: TypeAlias = list[tuple[str, Callable[[Any], Any]]]
+_Field: TypeAlias = tuple[str, Callable[[Any], Any]]
 
 
 class _NotPlain(Exception):
@@ -31,7 +38,9 @@ class _NotPlain(Exception):
 
 class Execution(StrawberryGraphQLCoreExecutionContext):
     """One operation's execution. A subscription's events have shallow copies of it, which share
-    what is remembered here: that the operation's fields are the same for all of them.
+    what was learnt from the first event of a type: how to read those that follow.
+
+    Whatever fails in here is done again by graphql-core, which finds the error and its place.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -41,9 +50,8 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         if self.middleware_manager is not None and not self.middleware_manager.middlewares:
             # An empty one would be asked for every field.
             self.middleware_manager = None
-        self._root_fields: dict[GraphQLObjectType, GroupedFieldSet] = {}
-        # By the identity of the field set, which is kept beside its plan to stay the only one.
-        self._plans: dict[tuple[GraphQLObjectType, int], tuple[GroupedFieldSet, _Plan | None]] = {}
+        # By the event's class: the subscription's name in the response, the event's own fields.
+        self._events: dict[type, tuple[str, list[_Field]]] = {}
 
     def __copy__(self) -> Self:
         # What copy() does, which takes thrice as long to find that out for every event.
@@ -51,20 +59,14 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         twin.__dict__.update(self.__dict__)
         return twin
 
-    def execute_collected_root_fields(
-        self,
-        root_type: GraphQLObjectType,
-        root_value: Any,
-        grouped_field_set: GroupedFieldSet,
-        serially: bool,
-        new_defer_usages: Sequence[DeferUsage],
-    ) -> AwaitableOrValue[dict[str, Any]]:
-        # graphql-core remembers the fields below by the identity of those above. With new ones
-        # for every event it would find nothing, and keep what it collected until the stream ends.
-        first = self._root_fields.setdefault(root_type, grouped_field_set)
-        return super().execute_collected_root_fields(
-            root_type, root_value, first, serially, new_defer_usages
-        )
+    def execute_operation(self, serially: bool | None = None) -> Any:
+        if event := self._events.get(type(self.root_value)):
+            name, fields = event
+            try:
+                return ExecutionResult({name: {key: read(self.root_value) for key, read in fields}})
+            except Exception:  # noqa: BLE001, S110 - done again below
+                pass
+        return super().execute_operation(serially)
 
     def execute_fields(
         self,
@@ -74,32 +76,46 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         grouped_field_set: GroupedFieldSet,
         position_context: Any,
     ) -> AwaitableOrValue[dict[str, Any]]:
-        key = (parent_type, id(grouped_field_set))
-        known = self._plans.get(key)
-        if known is None:
-            known = (grouped_field_set, self._plan(parent_type, grouped_field_set))
-            self._plans[key] = known
-        plan = known[1]
-        if plan is not None:
-            try:
-                return {name: read(source_value) for name, read in plan}
-            except Exception:  # noqa: BLE001, S110 - the full treatment finds it again, and says where
-                pass
+        if (
+            self.operation.operation is OperationType.SUBSCRIPTION
+            and source_value is self.root_value
+            and path is not None
+            and path.prev is None
+        ):
+            readers = [
+                (name, self._reader(parent_type, details))
+                for name, details in grouped_field_set.items()
+            ]
+            fields = [(name, read) for name, read in readers if read is not None]
+            if len(fields) == len(readers):
+                self._events[type(source_value)] = (str(path.key), fields)
         return super().execute_fields(
             parent_type, source_value, path, grouped_field_set, position_context
         )
 
-    def _plan(self, parent_type: GraphQLObjectType, fields: GroupedFieldSet) -> _Plan | None:
-        """How to read ``fields`` one by one; None where one of them is more than an attribute."""
+    def execute_field(
+        self,
+        parent_type: GraphQLObjectType,
+        source: Any,
+        field_details_list: FieldDetailsList,
+        path: Path,
+        position_context: Any,
+    ) -> Any:
+        if read := self._reader(parent_type, field_details_list):
+            try:
+                return read(source)
+            except Exception:  # noqa: BLE001, S110 - done again below
+                pass
+        return super().execute_field(
+            parent_type, source, field_details_list, path, position_context
+        )
+
+    def _reader(
+        self, parent_type: GraphQLObjectType, details: FieldDetailsList
+    ) -> Callable[[Any], Any] | None:
         if self.middleware_manager is not None:
             return None
-        plan: _Plan = []
-        for name, details in fields.items():
-            read = _reader(parent_type, details[0].node.name.value)
-            if read is None:
-                return None
-            plan.append((name, read))
-        return plan
+        return _reader(parent_type, details[0].node.name.value)
 
 
 @lru_cache(maxsize=10_000)  # more than a schema has fields

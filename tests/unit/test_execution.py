@@ -107,7 +107,7 @@ async def results(schema: strawberry.Schema, query: str, short: bool) -> list[ob
     "operation",
     [
         f"query ($short: Boolean!) {{ things {SELECTIONS} }}",
-        f"subscription ($short: Boolean!) {{ things {SELECTIONS} }}",
+        f"subscription ($short: Boolean!) {{ mine: things {SELECTIONS} }}",
         *(
             f'query ($short: Boolean!) {{ broken(what: "{what}") {{ ...part {what} }} }}'
             for what in ("name", "count", "colour")
