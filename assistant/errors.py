@@ -6,13 +6,20 @@
     │   ├── Unauthenticated
     │   ├── Forbidden
     │   ├── NotFound
+    │   ├── Conflict                 somebody else changed it meanwhile
     │   └── ContextLengthExceeded
     ├── UpstreamError                a provider failed us
     │   ├── ProviderUnavailable      could not be reached, or answered that it cannot serve now
+    │   │   ├── ModelMissing         is there, but does not have the model
+    │   │   └── CircuitOpen          failed so often that it is not called for a while
+    │   ├── RateLimited              takes no more calls of ours now, or we hold them back
+    │   │   └── ProviderBusy         our own queue for it is full, or was waited in too long
     │   ├── ProviderRejected         understood the call and refused it
+    │   │   └── QuotaExhausted       its account with the provider is used up
     │   ├── ProviderTimeout
     │   ├── StreamInterrupted        broke off after text had been received
     │   └── InvalidResponse          answered something that is not its protocol
+    │       └── SchemaViolated       answered, but not what the response schema asks for
     ├── CompletionCancelled          somebody stopped it
     ├── StorageUnavailable           our own database; reported as INTERNAL_SERVER_ERROR
     └── InternalError                a defect of ours; its cause is in the log, not in the message
@@ -107,6 +114,12 @@ class NotFound(RequestError):
     code = ErrorCode.NOT_FOUND
 
 
+class Conflict(RequestError):
+    """Somebody else changed it meanwhile; read it again and decide anew."""
+
+    code = ErrorCode.CONFLICT
+
+
 class ContextLengthExceeded(RequestError):
     """The prompt does not fit the model's context window."""
 
@@ -125,11 +138,33 @@ class ProviderUnavailable(UpstreamError):
     code = ErrorCode.PROVIDER_UNAVAILABLE
 
 
+class ModelMissing(ProviderUnavailable):
+    """The provider is there and does not have the model."""
+
+
+class CircuitOpen(ProviderUnavailable):
+    """The model failed so often that it is not called; ``retry_after_s`` is when it may be again."""
+
+
+class RateLimited(UpstreamError):
+    """The provider takes no more calls of ours now; ``retry_after_s`` is what it says, if it does."""
+
+    code = ErrorCode.RATE_LIMITED
+
+
+class ProviderBusy(RateLimited):
+    """Our own queue for the provider is full, or the call waited in it for too long."""
+
+
 class ProviderRejected(UpstreamError):
     """The provider understood the call and refused it; the same call will be refused again."""
 
     code = ErrorCode.PROVIDER_REJECTED
     is_retryable = False
+
+
+class QuotaExhausted(ProviderRejected):
+    """What the provider's account may spend is used up: waiting does not help, another one may."""
 
 
 class ProviderTimeout(UpstreamError):
@@ -148,6 +183,10 @@ class InvalidResponse(UpstreamError):
     """The provider's answer is not its protocol, or does not satisfy what was asked."""
 
     code = ErrorCode.INVALID_RESPONSE
+
+
+class SchemaViolated(InvalidResponse):
+    """The answer is whole, but does not satisfy the response schema."""
 
 
 class CompletionCancelled(AssistantError):

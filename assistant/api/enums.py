@@ -13,10 +13,18 @@ from assistant.domain.completion import (
     CacheOutcome,
     CompletionStatus,
     FinishReason,
+    InterruptionPolicy,
     MessageRole,
 )
-from assistant.domain.model import ModelCapability, ProviderKind, TaskType
+from assistant.domain.model import (
+    CircuitState,
+    ModelCapability,
+    ProviderKind,
+    RoutingStrategy,
+    TaskType,
+)
 from assistant.domain.prompt import PromptOrderField, PromptVersionStatus
+from assistant.domain.tokens import TokenMethod
 from assistant.domain.usage import UsagePeriod
 from assistant.errors import ErrorCode
 
@@ -163,14 +171,6 @@ _described(
 )
 
 
-class CircuitState(Enum):
-    """Whether a provider is called: see the descriptions below."""
-
-    CLOSED = "CLOSED"
-    OPEN = "OPEN"
-    HALF_OPEN = "HALF_OPEN"
-
-
 class OrderDirection(Enum):
     """Which end of a list comes first."""
 
@@ -180,7 +180,7 @@ class OrderDirection(Enum):
 
 _described(
     CircuitState,
-    "Whether a provider is called.",
+    "Whether a model of a provider is called.",
     CLOSED="It is called.",
     OPEN="It has been failing and is not called.",
     HALF_OPEN="One call is trying whether it works again.",
@@ -190,4 +190,29 @@ _described(
     "Which end of a list comes first.",
     ASC="The smallest or earliest first.",
     DESC="The largest or latest first.",
+)
+_described(
+    RoutingStrategy,
+    "Which of the models that may serve a request are tried first, or at all.",
+    LOCAL_FIRST="Models on our own machines first, then the others by price.",
+    LOCAL_ONLY="Only models on our own machines.",
+    CLOUD_FIRST="Models of others first, then our own.",
+    CLOUD_ONLY="Only models of others.",
+    FASTEST="By the time that each has lately taken to begin its answer.",
+    CHEAPEST="By what this request is estimated to cost.",
+)
+_described(
+    InterruptionPolicy,
+    "What to do when a provider breaks off after some of its answer was streamed.",
+    ERROR="The stream ends with CompletionFailed(STREAM_INTERRUPTED).",
+    RESTART="Another model starts over, after CompletionRestarted: what was streamed is void.",
+    CONTINUE="Another model goes on from the text so far, after CompletionContinued.",
+)
+_described(
+    TokenMethod,
+    "How a prompt's tokens were counted before a call.",
+    name="TokenCountMethod",
+    EXACT="With the model's own tokenizer.",
+    CALIBRATED="Estimated, with weights learnt from what the provider counted before.",
+    ESTIMATE="Estimated by the text's surface alone.",
 )

@@ -29,12 +29,21 @@ _BY_NAME = {scope.value: scope for scope in Scope}
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller. ``user_id`` and ``service_id`` are None where there is no such party."""
+    """An authenticated caller. ``user_id`` and ``service_id`` are None where there is no such party.
+
+    ``is_developer``: at their own machine, in dev mode, and so the operator of it.
+    """
 
     tenant_id: str
     user_id: str | None
     service_id: str | None
     scopes: frozenset[Scope]
+    is_developer: bool = False
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether they may change what belongs to the platform, where their scopes let them."""
+        return self.is_developer or self.tenant_id == PLATFORM_TENANT
 
     def may(self, scope: Scope) -> bool:
         """Whether the caller holds ``scope``, directly or as an admin."""

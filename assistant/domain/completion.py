@@ -10,7 +10,8 @@ from typing import TypeAlias
 from uuid import UUID
 
 from assistant.domain.caller import Caller
-from assistant.domain.values import JsonObject, check_json, check_text
+from assistant.domain.model import RoutingStrategy
+from assistant.domain.values import JsonObject, JsonValue, check_json, check_text
 from assistant.errors import BadUserInput, ErrorCode
 
 
@@ -82,6 +83,14 @@ def _check_range(name: str, value: float | None, lowest: float, highest: float) 
         )
 
 
+class InterruptionPolicy(StrEnum):
+    """What to do when a provider breaks off after some of its answer was streamed."""
+
+    ERROR = "ERROR"
+    RESTART = "RESTART"
+    CONTINUE = "CONTINUE"
+
+
 _LONGEST_FEATURE = 128
 
 
@@ -97,6 +106,10 @@ class CompletionRequest:
     text: str | None = None
     model: str | None = None
     parameters: GenerationParameters = GenerationParameters()
+    response_schema: JsonObject | None = None
+    requires_accuracy: bool = False
+    strategy: RoutingStrategy | None = None
+    on_interruption: InterruptionPolicy = InterruptionPolicy.ERROR
     feature: str | None = None
     metadata: JsonObject | None = None
 
@@ -132,6 +145,7 @@ class CompletionRequest:
         _check_name("feature", self.feature, _LONGEST_FEATURE)
         check_json(self.variables, ("variables",))
         check_json(self.metadata, ("metadata",))
+        check_json(self.response_schema, ("responseSchema",))
         self.parameters.check()
 
     @property
@@ -250,7 +264,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A finished or running completion, as stored and as answered. ``model`` is a model id."""
+    """A finished or running completion, as stored and as answered. ``model`` is a model id.
+
+    ``json`` is the parsed answer where a response schema was given and is satisfied.
+    """
 
     id: UUID
     caller: Caller
@@ -266,6 +283,7 @@ class Completion:
     latency_ms: int = 0
     error_code: ErrorCode | None = None
     feature: str | None = None
+    json: JsonValue = None
 
 
 # ------------------------------------------------- what a provider yields, what a stream carries
@@ -286,6 +304,21 @@ class ReasoningDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a tool call that the model asks for.
+
+    ``index`` tells the calls of one answer apart. ``id`` and ``name`` come once, with a call's
+    first piece; ``id`` is None where the provider gives none. ``arguments`` is a fragment of
+    JSON text: only all fragments of a call together can be parsed.
+    """
+
+    index: int
+    id: str | None
+    name: str | None
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationFinished:
     """The provider's last event: why it stopped and what it counted. None is not reported."""
 
@@ -295,7 +328,7 @@ class GenerationFinished:
     cached_tokens: int | None = None
 
 
-ProviderEvent: TypeAlias = TextDelta | ReasoningDelta | GenerationFinished
+ProviderEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | GenerationFinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +339,22 @@ class CompletionStarted:
     model: str
     prompt_version_id: UUID | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRestarted:
+    """Another model starts over: what was streamed so far is void."""
+
+    model: str
+    reason: ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionContinued:
+    """Another model goes on from the text so far."""
+
+    model: str
+    reason: ErrorCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +375,9 @@ class CompletionFailed:
     retry_after_ms: int | None
 
 
-ProgressEvent: TypeAlias = CompletionStarted | TextDelta | ReasoningDelta
+ProgressEvent: TypeAlias = (
+    CompletionStarted | TextDelta | ReasoningDelta | CompletionRestarted | CompletionContinued
+)
 """What the flow emits while it runs."""
 
 StreamEvent: TypeAlias = ProgressEvent | CompletionFinished | CompletionFailed

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from assistant.domain.caller import PLATFORM_TENANT
+
 
 class ProviderKind(StrEnum):
     """The wire protocol that a provider speaks."""
@@ -46,12 +48,33 @@ class TaskType(StrEnum):
     REWRITING = "REWRITING"
 
 
+class RoutingStrategy(StrEnum):
+    """Which of the models that may serve a request are tried first, or at all."""
+
+    LOCAL_FIRST = "LOCAL_FIRST"
+    LOCAL_ONLY = "LOCAL_ONLY"
+    CLOUD_FIRST = "CLOUD_FIRST"
+    CLOUD_ONLY = "CLOUD_ONLY"
+    FASTEST = "FASTEST"
+    CHEAPEST = "CHEAPEST"
+
+
+class CircuitState(StrEnum):
+    """Whether a model of a provider is called."""
+
+    CLOSED = "CLOSED"
+    OPEN = "OPEN"
+    HALF_OPEN = "HALF_OPEN"
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderConfig:
     """A row of ``providers``: where a provider is and how to talk to it.
 
     ``base_url`` is None where the environment says it (``ASSISTANT_OLLAMA_URL``) or where
     there is none (builtin). ``api_key_variable`` names an environment variable, never a key.
+    ``tenant_id`` owns the row. ``max_concurrency`` is how many calls it takes at once; None for
+    the default of its kind.
     """
 
     name: str
@@ -60,6 +83,8 @@ class ProviderConfig:
     api_key_variable: str | None = None
     is_local: bool = True
     is_enabled: bool = True
+    max_concurrency: int | None = None
+    tenant_id: str = PLATFORM_TENANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +102,8 @@ class Model:
     """A model as routing and clients see it: our row joined with what its provider reports.
 
     ``tasks`` is None for a model that generates freely; else the only tasks it serves.
-    Windows are in tokens; prices in USD per million tokens.
+    Windows are in tokens; prices in USD per million tokens. ``cached_input_price`` is None where
+    prompt tokens from the provider's cache cost as much as others.
     """
 
     provider: str
@@ -88,6 +114,7 @@ class Model:
     max_output_tokens: int | None = None
     input_price: Decimal = Decimal(0)
     output_price: Decimal = Decimal(0)
+    cached_input_price: Decimal | None = None
     size_bytes: int | None = None
     is_local: bool = True
     is_allowed: bool = True
@@ -102,8 +129,28 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class ModelGroup:
-    """Models that stand in for one another, tried in order; then the fallback group's."""
+    """Models that stand in for one another, tried in order; then the fallback group's.
+
+    ``models`` are ids, or names without a provider: every provider's model of that name.
+    ``is_hedged``: a first token that is late makes a second model be asked as well.
+    """
 
     name: str
     models: tuple[str, ...]
     fallback_group: str | None = None
+    strategy: RoutingStrategy | None = None
+    is_hedged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How far a model's download is: bytes of all its layers that are known of so far.
+
+    ``status`` is the host's own word, as in "pulling manifest"; ``digest`` the layer at work.
+    """
+
+    status: str
+    digest: str | None = None
+    completed_bytes: int | None = None
+    total_bytes: int | None = None
+    is_done: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 from uuid import UUID
 
 from assistant.domain.api_key import ApiKey
@@ -20,9 +20,12 @@ from assistant.domain.model import (
     Model,
     ModelGroup,
     ProviderConfig,
+    PullProgress,
     TaskType,
 )
-from assistant.domain.prompt import Prompt, PromptQuery, PromptVersion
+from assistant.domain.prompt import Prompt, PromptQuery, PromptVersion, RenderedPrompt
+from assistant.domain.rule import RoutingRule
+from assistant.domain.tokens import TokenCount
 from assistant.domain.usage import UsageSummary, UsageWindow
 from assistant.domain.values import JsonObject
 
@@ -49,6 +52,8 @@ class ProviderCall:
 
     ``context_window`` and ``estimated_tokens`` are in tokens. ``task`` and ``variables`` are
     those of the prompt: models that generate ignore them, builtin ones work on nothing else.
+    ``response_schema`` is a JSON Schema that the text of the answer must satisfy: it travels in
+    whatever form the protocol has for it, and is checked by who called.
     """
 
     model: str
@@ -60,6 +65,18 @@ class ProviderCall:
     task: TaskType = TaskType.GENERAL
     variables: JsonObject | None = None
     time_limits: TimeLimits = TimeLimits()
+    response_schema: JsonObject | None = None
+
+
+Vector: TypeAlias = Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """One vector per text, in order, L2-normalised. ``prompt_tokens`` is None where unreported."""
+
+    vectors: Sequence[Vector]
+    prompt_tokens: int | None
 
 
 class Provider(Protocol):
@@ -76,8 +93,35 @@ class Provider(Protocol):
         """
         ...
 
-    async def list_models(self) -> Sequence[DiscoveredModel]:
-        """What can be called now. Raises UpstreamError where the provider cannot be asked."""
+    async def list_models(self) -> Sequence[DiscoveredModel] | None:
+        """What can be called now; None where the provider is there but keeps no list.
+
+        Raises UpstreamError where the provider cannot be asked.
+        """
+        ...
+
+    async def embed(self, model: str, texts: Sequence[str], limits: TimeLimits) -> Embeddings:
+        """The texts' vectors, of as many requests as the provider's limits need.
+
+        Raises: UpstreamError; ContextLengthExceeded for a text that is too long;
+        ProviderRejected where the protocol has no embeddings.
+        """
+        ...
+
+
+@runtime_checkable
+class ModelHost(Protocol):
+    """A provider whose models come and go on our demand."""
+
+    def pull(self, model: str) -> AsyncGenerator[PullProgress, None]:
+        """Fetch a model; the last event has ``is_done``. Closing the iterator stops the download.
+
+        Raises: UpstreamError, NotFound where there is no such model.
+        """
+        ...
+
+    async def delete(self, model: str) -> None:
+        """Remove a model; one that is not there is as good as removed. Raises UpstreamError."""
         ...
 
 
@@ -85,9 +129,6 @@ class ProviderConnector(Protocol):
     """Makes the provider that a row describes; the same object for an equal row."""
 
     def __call__(self, config: ProviderConfig) -> Provider: ...
-
-
-Vector: TypeAlias = Sequence[float]
 
 
 class Embedder(Protocol):
@@ -111,17 +152,35 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelCatalog:
-    """The providers, models and groups that a tenant sees: its own over the platform's."""
+    """What a tenant sees of providers, models, groups and rules: its own over the platform's.
+
+    ``rules`` are in no order, those that are not enabled included.
+    """
 
     providers: Mapping[str, ProviderConfig]
     models: Mapping[str, Model]
     groups: Mapping[str, ModelGroup]
+    rules: tuple[RoutingRule, ...] = ()
 
 
 class ModelStore(Protocol):
-    """Rows of providers, models and groups."""
+    """Rows of providers, models, groups and rules."""
 
     async def load(self, tenant_id: str) -> ModelCatalog: ...
+
+
+class TokenCounter(Protocol):
+    """Counts what a prompt will be in a model's own tokens."""
+
+    async def count(
+        self, prompt: RenderedPrompt, models: Sequence[Model]
+    ) -> Mapping[str, TokenCount]:
+        """The prompt's tokens by model id, framing of messages included."""
+        ...
+
+    def learn(self, prompt: RenderedPrompt, model: Model, reported_tokens: int) -> None:
+        """Take note of what a provider counted for a prompt that it read whole."""
+        ...
 
 
 class PromptStore(Protocol):

@@ -72,8 +72,9 @@ class Prompt:
 class RenderedPrompt:
     """What would be sent to a model.
 
-    ``version`` is None for requests that bring their own messages. ``variables`` are the
-    values the templates were rendered with, defaults included: what builtin models work on.
+    ``prompt`` and ``version`` are None for requests that bring their own messages. ``variables``
+    are the values the templates were rendered with, defaults included: what builtin models work
+    on. ``estimated_tokens`` is of no particular model.
     """
 
     version: PromptVersion | None
@@ -81,6 +82,7 @@ class RenderedPrompt:
     task: TaskType
     variables: JsonObject
     estimated_tokens: int
+    prompt: Prompt | None = None
 
 
 class PromptOrderField(StrEnum):

@@ -18,8 +18,31 @@ that group digits (Llama 3, GPT) it is too high on tables of numbers. Keep a mar
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 
 from assistant.domain.completion import Message
+
+
+class TokenMethod(StrEnum):
+    """How tokens were counted before a call."""
+
+    EXACT = "EXACT"
+    CALIBRATED = "CALIBRATED"
+    ESTIMATE = "ESTIMATE"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """Tokens of a prompt for one model. ``error`` is the relative error to expect (0.05 is 5 %).
+
+    None where nothing is known of it; 0 for an exact count.
+    """
+
+    tokens: int
+    method: TokenMethod = TokenMethod.ESTIMATE
+    error: float | None = None
+
 
 TOKENS_PER_MESSAGE = 5
 """Role, delimiters and line breaks around one message: 5 in ChatML and Llama 3's template.

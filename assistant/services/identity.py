@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assistant.domain.caller import (
     EVERY_SCOPE,
@@ -150,7 +150,7 @@ def _vouched_caller(headers: Mapping[str, str]) -> Caller:
 def _dev_caller(headers: Mapping[str, str]) -> Caller:
     service_id = _header(headers, SERVICE_HEADER)
     scopes = _header(headers, SCOPES_HEADER)
-    return _caller(
+    caller = _caller(
         _header(headers, TENANT_HEADER) or DEV_TENANT,
         # A service that names itself and no user acts for none.
         _header(headers, USER_HEADER) or (DEV_USER if service_id is None else None),
@@ -158,6 +158,7 @@ def _dev_caller(headers: Mapping[str, str]) -> Caller:
         EVERY_SCOPE if scopes is None else parse_scopes(scopes),
         "",
     )
+    return replace(caller, is_developer=True)
 
 
 def _caller(
