@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypedDict
 
 from assistant.domain.caller import PLATFORM_TENANT
 
@@ -127,6 +128,28 @@ class Model:
         return f"{self.provider}/{self.name}"
 
 
+class ModelChanges(TypedDict, total=False):
+    """Fields of a Model that an administrator changes; those that are absent stay as they are."""
+
+    capabilities: frozenset[ModelCapability]
+    tasks: frozenset[TaskType] | None
+    context_window: int
+    max_output_tokens: int | None
+    input_price: Decimal
+    output_price: Decimal
+    cached_input_price: Decimal | None
+    is_allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKey:
+    """A model where it runs: whose provider, which one, and its own name for the model."""
+
+    tenant_id: str
+    provider: str
+    model: str
+
+
 @dataclass(frozen=True, slots=True)
 class ModelGroup:
     """Models that stand in for one another, tried in order; then the fallback group's.
@@ -154,3 +177,8 @@ class PullProgress:
     completed_bytes: int | None = None
     total_bytes: int | None = None
     is_done: bool = False
+
+
+def full_name(name: str) -> str:
+    """A host's full name of a model: without a tag it is the one tagged ``latest``."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"

@@ -19,13 +19,14 @@ from assistant.domain.model import (
     DiscoveredModel,
     Model,
     ModelGroup,
+    ModelKey,
     ProviderConfig,
     PullProgress,
     TaskType,
 )
 from assistant.domain.prompt import Prompt, PromptQuery, PromptVersion, RenderedPrompt
 from assistant.domain.rule import RoutingRule
-from assistant.domain.tokens import TokenCount
+from assistant.domain.tokens import TokenCount, TokenSums, TokenSumsChange
 from assistant.domain.usage import UsageSummary, UsageWindow
 from assistant.domain.values import JsonObject
 
@@ -169,17 +170,172 @@ class ModelStore(Protocol):
     async def load(self, tenant_id: str) -> ModelCatalog: ...
 
 
+class CatalogStore(ModelStore, Protocol):
+    """Changes to a tenant's own rows; those of others are out of reach, the platform's too.
+
+    ``most`` is how many rows of a kind the tenant may have: what adds one answers whether there
+    was room for it.
+
+    Raises: StorageUnavailable.
+    """
+
+    async def find_rule(self, tenant_id: str, id_: UUID) -> RoutingRule | None:
+        """The tenant's rule or the platform's, hidden or not."""
+        ...
+
+    async def add_rule(self, rule: RoutingRule, most: int) -> bool:
+        """Raises Conflict where the tenant has a rule of that name."""
+        ...
+
+    async def update_rule(self, rule: RoutingRule) -> bool:
+        """Whether the tenant has a rule of that id. Raises Conflict as ``add_rule`` does."""
+        ...
+
+    async def delete_rule(self, tenant_id: str, id_: UUID) -> bool:
+        """Whether the tenant had it, as for everything that is deleted."""
+        ...
+
+    async def put_group(self, tenant_id: str, group: ModelGroup, most: int) -> bool: ...
+
+    async def put_provider(self, provider: ProviderConfig, most: int) -> bool: ...
+
+    async def delete_provider(self, tenant_id: str, name: str) -> bool:
+        """The tenant's models of it go with it, where no provider of that name is left to run them."""
+        ...
+
+    async def put_model(self, tenant_id: str, model: Model, most: int) -> bool: ...
+
+    async def delete_model(self, tenant_id: str, provider: str, name: str) -> bool: ...
+
+
+class Tokenizer(Protocol):
+    """A model's vocabulary and how it splits texts. Thread-safe."""
+
+    @property
+    def name(self) -> str:
+        """Tells vocabularies apart: the same name always splits the same way."""
+        ...
+
+    @property
+    def tokens_per_message(self) -> float:
+        """What models of this vocabulary are known to add to each message."""
+        ...
+
+    @property
+    def tokens_per_request(self) -> float:
+        """What they are known to add once."""
+        ...
+
+    def count(self, text: str) -> int:
+        """The tokens of any text at all; what looks like a special token in it is plain text."""
+        ...
+
+
+class Tokenizers(Protocol):
+    """The vocabularies that are at hand."""
+
+    @property
+    def references(self) -> tuple[Tokenizer, Tokenizer]:
+        """An older and a newer one, quick, to judge by where a model's own is not known."""
+        ...
+
+    def find(self, key: ModelKey) -> Tokenizer | None:
+        """The model's own. May read a file: call it off the event loop, and keep what it says."""
+        ...
+
+
 class TokenCounter(Protocol):
     """Counts what a prompt will be in a model's own tokens."""
 
     async def count(
-        self, prompt: RenderedPrompt, models: Sequence[Model]
+        self,
+        prompt: RenderedPrompt,
+        models: Sequence[Model],
+        providers: Mapping[str, ProviderConfig] | None = None,
     ) -> Mapping[str, TokenCount]:
-        """The prompt's tokens by model id, framing of messages included."""
+        """The prompt's tokens by model id, framing of messages included. Never raises.
+
+        ``providers`` by name say whose they are; one that is not named is the platform's.
+        """
         ...
 
-    def learn(self, prompt: RenderedPrompt, model: Model, reported_tokens: int) -> None:
-        """Take note of what a provider counted for a prompt that it read whole."""
+    def learn(
+        self,
+        prompt: RenderedPrompt,
+        model: Model,
+        reported_tokens: int,
+        provider: ProviderConfig | None = None,
+    ) -> None:
+        """Take note of what a provider counted for a prompt that it read whole. Never raises.
+
+        Only for prompts that went as they are: without tools, a response schema, or anything
+        else that the provider turns into tokens of its own.
+        """
+        ...
+
+
+class TokenSumsStore(Protocol):
+    """What replicas have learnt about token counts, added up."""
+
+    async def exchange(
+        self, tenant_id: str, changes: Sequence[TokenSumsChange]
+    ) -> Sequence[TokenSums]:
+        """Apply the changes, all or none, then read all that is known of the tenant's models.
+
+        Raises: StorageUnavailable.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitNotice:
+    """What all replicas know of a circuit. ``open_for_s`` is None where it has closed.
+
+    ``open_for_s`` at or below 0: a call may try again. ``probe_for_s`` is how long the one that
+    tries may still take; None where none does.
+    """
+
+    key: ModelKey
+    open_for_s: float | None
+    probe_for_s: float | None = None
+
+
+class CircuitStore(Protocol):
+    """The circuits that are not closed, shared by all replicas; every change is announced.
+
+    Raises: StorageUnavailable.
+    """
+
+    async def open(self, key: ModelKey, open_s: float) -> None:
+        """Hold the model back from now on, for so long at least."""
+        ...
+
+    async def take_probe(self, key: ModelKey, lease_s: float) -> CircuitNotice | None:
+        """None where the caller is the one that tries again, until ``lease_s`` have passed.
+
+        Else what keeps it from trying.
+        """
+        ...
+
+    async def release_probe(self, key: ModelKey) -> None:
+        """Let another call try: this one has found out nothing."""
+        ...
+
+    async def close(self, key: ModelKey) -> None: ...
+
+    async def list_circuits(self) -> Sequence[CircuitNotice]:
+        """Of every tenant's providers."""
+        ...
+
+
+class LanguageDetector(Protocol):
+    """Tells in which language a text is written."""
+
+    async def detect(self, text: str) -> str | None:
+        """ISO 639-1, as in "de"; None where the text is too short or too mixed to tell.
+
+        Judges the beginning of the text only; the same text always has the same answer.
+        """
         ...
 
 

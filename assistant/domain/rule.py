@@ -30,6 +30,17 @@ class RoutingRule:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleDraft:
+    """What an administrator says of a rule, new or instead of what it was."""
+
+    name: str
+    priority: int
+    conditions: JsonValue
+    models: tuple[str, ...]
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class RuleFacts:
     """What a rule can look at of a request. None where the request has no such thing.
 

@@ -27,6 +27,16 @@ class SeedPrompt:
 
 
 @dataclass(frozen=True, slots=True)
+class SeedRule:
+    """A routing rule of the platform."""
+
+    name: str
+    priority: int
+    conditions: JsonObject
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Seed:
     """Everything that is seeded."""
 
@@ -34,6 +44,7 @@ class Seed:
     models: tuple[Model, ...] = ()
     groups: tuple[ModelGroup, ...] = ()
     prompts: tuple[SeedPrompt, ...] = ()
+    rules: tuple[SeedRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

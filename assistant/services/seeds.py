@@ -12,9 +12,10 @@ import assistant
 from assistant.domain.completion import GenerationParameters
 from assistant.domain.model import Model, ModelGroup, ProviderConfig, TaskType
 from assistant.domain.prompt import PromptVariable
-from assistant.domain.seed import Seed, SeedPrompt
+from assistant.domain.seed import Seed, SeedPrompt, SeedRule
 from assistant.errors import BadUserInput
 from assistant.services.rendering import check_templates
+from assistant.services.rules import check_conditions
 
 SEEDS = Path(assistant.__file__).parent.parent / "seeds"
 
@@ -27,10 +28,18 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class _Rule(_File):
+    name: str
+    priority: int
+    conditions: dict[str, Any]
+    models: tuple[str, ...]
+
+
 class _ModelsFile(_File):
     providers: tuple[ProviderConfig, ...]
     models: tuple[Model, ...]
     groups: tuple[ModelGroup, ...]
+    rules: tuple[_Rule, ...] = ()
 
 
 class _PromptFile(_File):
@@ -57,7 +66,16 @@ def read_seeds(folder: Path = SEEDS) -> Seed:
         models=catalog.models,
         groups=catalog.groups,
         prompts=tuple(_read_prompt(path) for path in sorted((folder / "prompts").glob("*.yaml"))),
+        rules=tuple(map(_rule, catalog.rules)),
     )
+
+
+def _rule(found: _Rule) -> SeedRule:
+    try:
+        check_conditions(found.conditions)
+    except BadUserInput as error:
+        raise SeedError(f"models.yaml: rules.{found.name}: {error.message}") from error
+    return SeedRule(**{name: getattr(found, name) for name in _Rule.model_fields})
 
 
 def _read_prompt(path: Path) -> SeedPrompt:

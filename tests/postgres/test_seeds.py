@@ -24,7 +24,7 @@ from assistant.domain.model import (
     TaskType,
 )
 from assistant.domain.prompt import PromptVariable, PromptVersionStatus
-from assistant.domain.seed import Seed, SeedPrompt, SeedReport
+from assistant.domain.seed import Seed, SeedPrompt, SeedReport, SeedRule
 from tests.postgres.server import DatabaseUrls, connect
 
 DAY_1 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -222,6 +222,57 @@ async def test_an_archived_prompt_stays_archived(
     assert await seeds.apply(reworded, DAY_2) == SeedReport(kept=1, unchanged=4)
 
     assert await PostgresPrompts(database).find_version("acme", "title", 2) is None
+
+
+RULE = SeedRule("code", 100, {"promptCategory": "code", "hour": {"lt": 8}}, ("ollama/qwen",))
+
+
+async def test_rules_are_seeded_and_kept_up_to_date_by_their_names(
+    seeds: PostgresSeeds, database: Database
+) -> None:
+    models = PostgresModels(database)
+    assert await seeds.apply(Seed(rules=(RULE,)), DAY_1) == SeedReport(added=1)
+    (rule,) = (await models.load("acme")).rules
+    assert (rule.tenant_id, rule.name, rule.priority, rule.created_at) == (
+        "platform",
+        "code",
+        100,
+        DAY_1,
+    )
+    assert (rule.conditions, rule.models, rule.is_enabled) == (RULE.conditions, RULE.models, True)
+
+    reordered = replace(RULE, conditions=dict(reversed(RULE.conditions.items())))
+    assert await seeds.apply(Seed(rules=(reordered,)), DAY_2) == SeedReport(unchanged=1)
+    changed = Seed(rules=(replace(RULE, priority=5, conditions={}),))
+    assert await seeds.apply(changed, DAY_2) == SeedReport(updated=1)
+    assert (await models.load("acme")).rules == (replace(rule, priority=5, conditions={}),)
+
+
+@pytest.mark.parametrize("change", ["is_enabled = false", "priority = 7", "conditions = '{}'"])
+async def test_a_rule_that_an_admin_changed_stays_as_it_is(
+    seeds: PostgresSeeds, urls: DatabaseUrls, change: str
+) -> None:
+    await seeds.apply(Seed(rules=(RULE,)), DAY_1)
+    await execute(urls, f"UPDATE model_routing_rules SET {change}")
+
+    changed = Seed(rules=(replace(RULE, models=("ollama/llama3.2:3b",)),))
+    assert await seeds.apply(changed, DAY_2) == SeedReport(kept=1)
+
+
+async def test_what_was_seeded_before_there_were_new_fields_counts_as_untouched(
+    seeds: PostgresSeeds, urls: DatabaseUrls
+) -> None:
+    """The hashes are those that the first release wrote."""
+    await seeds.apply(SEED, DAY_1)
+    async with await connect(urls.superuser) as connection:
+        cursor = await connection.execute("SELECT kind, encode(content_hash, 'hex') FROM seeds")
+        remembered = {kind: hash_[:16] for kind, hash_ in await cursor.fetchall()}
+
+    assert {kind: remembered[kind] for kind in ("provider", "model", "model_group")} == {
+        "provider": "ae0d7daf04b784e5",
+        "model": "1e70be2dfcc7197c",
+        "model_group": "36bb789fe2943b9b",
+    }
 
 
 async def test_a_seed_that_fails_leaves_nothing_behind(

@@ -132,7 +132,9 @@ async def test_a_catalog_reads_back_with_the_tenants_rows_over_the_platforms(
 
     openai = ProviderConfig("openai", ProviderKind.OPENAI, None, "KEY", is_local=False)
     assert own.providers == {
-        "ollama": ProviderConfig("ollama", ProviderKind.OLLAMA, "http://own:11434"),
+        "ollama": ProviderConfig(
+            "ollama", ProviderKind.OLLAMA, "http://own:11434", tenant_id="acme"
+        ),
         "openai": openai,
     }
     gpt = Model(

@@ -18,8 +18,15 @@ from assistant.settings import Settings
 from tests.postgres.completions import running, succeeded
 from tests.postgres.server import DatabaseUrls, PostgresServer, connect
 
-CATALOG = ("llm_models", "model_groups", "prompt_versions", "prompts", "providers")
-PRIVATE = ("api_keys", "completions", "seeds", "usage_logs")
+CATALOG = (
+    "llm_models",
+    "model_groups",
+    "model_routing_rules",
+    "prompt_versions",
+    "prompts",
+    "providers",
+)
+PRIVATE = ("api_keys", "completions", "seeds", "token_calibrations", "usage_logs")
 
 # One row per table for the tenant in :tenant, written as somebody who is above row security.
 ROWS = {
@@ -29,6 +36,9 @@ ROWS = {
         "VALUES (:tenant, 'p', 'm', '{CHAT}', 1)"
     ),
     "model_groups": "INSERT INTO model_groups VALUES (:tenant, 'g', '{p/m}')",
+    "model_routing_rules": (
+        "INSERT INTO model_routing_rules VALUES (:tenant, :id, 'r', 1, '{}', '{p/m}', true, now())"
+    ),
     "prompts": (
         "INSERT INTO prompts (tenant_id, id, name, category, created_at, updated_at) "
         "VALUES (:tenant, :id, 'hello', 'c', now(), now())"
@@ -39,6 +49,9 @@ ROWS = {
         "VALUES (:tenant, :id, :id, 1, 'DRAFT', 't', '[]', 'GENERAL', '{}', now())"
     ),
     "seeds": "INSERT INTO seeds VALUES (:tenant, 'provider', 'p', sha256('x'))",
+    "token_calibrations": (
+        "INSERT INTO token_calibrations VALUES (:tenant, 'p', 'm', 'b', 1, '{1}', now())"
+    ),
     "api_keys": (
         "INSERT INTO api_keys (tenant_id, id, name, prefix, secret_hash, scopes, created_at) "
         "VALUES (:tenant, :id, 'n', 'p', sha256(:tenant::bytea), '{}', now())"
@@ -263,7 +276,9 @@ async def test_another_tenants_row_cannot_be_changed(
     assert changed.rowcount == 0
 
 
-@pytest.mark.parametrize("table", ["providers", "llm_models", "model_groups"])
+@pytest.mark.parametrize(
+    "table", ["providers", "llm_models", "model_groups", "model_routing_rules"]
+)
 async def test_another_tenants_row_cannot_be_deleted(
     urls: DatabaseUrls, database: Database, table: str
 ) -> None:

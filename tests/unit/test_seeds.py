@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from assistant.domain.model import ModelCapability, TaskType
+from assistant.domain.model import ModelCapability, ProviderKind, TaskType
 from assistant.services.seeds import SEEDS, SeedError, read_seeds
 
 
@@ -21,16 +22,60 @@ def test_the_shipped_prompts_are_there_each_for_its_task() -> None:
     }
 
 
-def test_the_shipped_models_have_the_windows_of_their_cards_and_cost_nothing() -> None:
-    models = read_seeds().models
-    assert {model.id: model.context_window for model in models} == {
+def test_the_shipped_models_have_the_windows_of_their_cards() -> None:
+    assert {model.id: model.context_window for model in read_seeds().models} == {
         "ollama/llama3.2:3b": 131_072,
         "ollama/mistral:7b": 32_768,
         "ollama/gemma:7b": 8_192,
+        "openai/gpt-4o-mini": 128_000,
+        "openai/gpt-3.5-turbo": 16_385,
+        "openai/text-embedding-3-small": 8_191,
+        "anthropic/claude-haiku-4-5": 200_000,
         "builtin/extractive": 262_144,
+        "builtin/all-minilm-l6-v2": 256,
     }
-    assert all(ModelCapability.CHAT in model.capabilities for model in models)
-    assert {model.input_price + model.output_price for model in models} == {0}
+
+
+def test_the_shipped_prices_are_those_of_the_vendors_and_nothing_at_home() -> None:
+    seeds = read_seeds()
+    local = {provider.name for provider in seeds.providers if provider.is_local}
+    prices = {
+        model.id: (model.input_price, model.output_price, model.cached_input_price)
+        for model in seeds.models
+        if model.provider not in local
+    }
+    assert prices == {
+        "openai/gpt-4o-mini": (Decimal("0.15"), Decimal("0.60"), Decimal("0.075")),
+        "openai/gpt-3.5-turbo": (Decimal("0.50"), Decimal("1.50"), None),
+        "openai/text-embedding-3-small": (Decimal("0.02"), Decimal(0), None),
+        "anthropic/claude-haiku-4-5": (Decimal(1), Decimal(5), Decimal("0.10")),
+    }
+    free = [model for model in seeds.models if model.provider in local]
+    assert {model.input_price + model.output_price for model in free} == {0}
+
+
+def test_the_shipped_models_are_preferred_local_first_then_the_cheapest_then_the_builtin() -> None:
+    chat = [model for model in read_seeds().models if ModelCapability.CHAT in model.capabilities]
+    assert [model.id for model in sorted(chat, key=lambda model: model.preference)] == [
+        "ollama/llama3.2:3b",
+        "ollama/mistral:7b",
+        "ollama/gemma:7b",
+        "openai/gpt-4o-mini",
+        "openai/gpt-3.5-turbo",
+        "anthropic/claude-haiku-4-5",
+        "builtin/extractive",
+    ]
+
+
+def test_the_keys_of_paid_providers_are_named_and_never_written_down() -> None:
+    assert {
+        provider.name: (provider.kind, provider.base_url, provider.api_key_variable)
+        for provider in read_seeds().providers
+        if not provider.is_local
+    } == {
+        "openai": (ProviderKind.OPENAI, None, "ASSISTANT_OPENAI_API_KEY"),
+        "anthropic": (ProviderKind.ANTHROPIC, None, "ASSISTANT_ANTHROPIC_API_KEY"),
+    }
 
 
 def test_quality_falls_back_to_fast_and_every_member_is_a_model() -> None:
@@ -42,6 +87,16 @@ def test_quality_falls_back_to_fast_and_every_member_is_a_model() -> None:
     }
     models = {model.id for model in seeds.models}
     assert all(set(group.models) <= models for group in seeds.groups)
+
+
+def test_the_shipped_rules_send_code_to_mistral_and_accuracy_to_the_quality_group() -> None:
+    seeds = read_seeds()
+    assert {rule.name: (rule.priority, rule.conditions, rule.models) for rule in seeds.rules} == {
+        "code-to-mistral": (100, {"promptCategory": "code"}, ("ollama/mistral:7b",)),
+        "accuracy-to-quality": (200, {"requiresAccuracy": True}, ("quality",)),
+    }
+    known = {*(model.id for model in seeds.models), *(group.name for group in seeds.groups)}
+    assert {target for rule in seeds.rules for target in rule.models} <= known
 
 
 @pytest.mark.parametrize(
@@ -56,6 +111,12 @@ def test_quality_falls_back_to_fast_and_every_member_is_a_model() -> None:
         ),
         ("prompts/mine.yaml", "{name: mine, color: red}", "color"),
         ("models.yaml", "providers: []", "models"),
+        (
+            "models.yaml",
+            "{providers: [], models: [], groups: [], "
+            "rules: [{name: r, priority: 1, models: [m], conditions: {colour: red}}]}",
+            "rules.r: There is no condition 'colour'",
+        ),
         ("models.yaml", "{models: [{provider: x}], providers: [], groups: []}", "models.0.name"),
     ],
 )

@@ -1,41 +1,47 @@
-"""Rows of providers, models and groups."""
+"""The catalog of models: what a tenant sees of it, and changes to what is its own."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import TextClause, text
+from sqlalchemy.exc import IntegrityError
 
+from assistant.adapters.postgres import catalog_rows as rows
 from assistant.adapters.postgres.connection import Database
 from assistant.domain.caller import PLATFORM_TENANT
-from assistant.domain.model import (
-    Model,
-    ModelCapability,
-    ModelGroup,
-    ProviderConfig,
-    ProviderKind,
-    TaskType,
-)
+from assistant.domain.model import Model, ModelGroup, ProviderConfig
 from assistant.domain.ports import ModelCatalog
+from assistant.domain.rule import RoutingRule
+from assistant.errors import Conflict
 
 # ruff: noqa: S608 - statements are put together from constants only; values are parameters
 
-PROVIDER_COLUMNS = "name, kind, base_url, api_key_variable, is_local, is_enabled"
-MODEL_COLUMNS = (
-    "provider, name, capabilities, tasks, context_window, max_output_tokens, input_price, "
-    "output_price, is_allowed, preference"
+_PROVIDERS = rows.select(rows.PROVIDER_COLUMNS, "providers", "name")
+_MODELS = rows.select(rows.MODEL_COLUMNS, "llm_models", "provider, name")
+_GROUPS = rows.select(rows.GROUP_COLUMNS, "model_groups", "name")
+_RULES = rows.select(rows.RULE_COLUMNS, "model_routing_rules", "name")
+_FIND_RULE = text(
+    f"SELECT {rows.RULE_COLUMNS} FROM model_routing_rules "
+    "WHERE tenant_id IN (:tenant_id, :platform) AND id = :id"
 )
-GROUP_COLUMNS = "name, models, fallback_group"
-
-# Ordered so that a tenant's own row comes last and takes the place of the platform's.
-_VISIBLE = "tenant_id IN (:tenant_id, :platform) ORDER BY tenant_id = :tenant_id"
-_PROVIDERS = text(f"SELECT {PROVIDER_COLUMNS} FROM providers WHERE {_VISIBLE}, name")
-_MODELS = text(f"SELECT {MODEL_COLUMNS} FROM llm_models WHERE {_VISIBLE}, provider, name")
-_GROUPS = text(f"SELECT {GROUP_COLUMNS} FROM model_groups WHERE {_VISIBLE}, name")
+_DELETE_RULE = text("DELETE FROM model_routing_rules WHERE tenant_id = :tenant_id AND id = :id")
+_DELETE_PROVIDER = text("DELETE FROM providers WHERE tenant_id = :tenant_id AND name = :provider")
+_DELETE_MODELS = text(
+    """
+    DELETE FROM llm_models WHERE tenant_id = :tenant_id AND provider = :provider
+      AND NOT EXISTS (
+          SELECT FROM providers WHERE tenant_id IN (:tenant_id, :platform) AND name = :provider)
+    """
+)
+_DELETE_MODEL = text(
+    "DELETE FROM llm_models WHERE tenant_id = :tenant_id AND provider = :provider AND name = :name"
+)
 
 
 class PostgresModels:
-    """The ModelStore port."""
+    """The CatalogStore port."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -46,47 +52,69 @@ class PostgresModels:
             provider_rows = await connection.execute(_PROVIDERS, visible)
             model_rows = await connection.execute(_MODELS, visible)
             group_rows = await connection.execute(_GROUPS, visible)
-        providers = {row.name: provider_of(row) for row in provider_rows}
+            rule_rows = await connection.execute(_RULES, visible)
+        providers = {row.name: rows.provider_of(row) for row in provider_rows}
         models = [
-            model_of(row, row.provider in providers and providers[row.provider].is_local)
+            rows.model_of(row, row.provider in providers and providers[row.provider].is_local)
             for row in model_rows
         ]
         return ModelCatalog(
             providers=providers,
             models={model.id: model for model in models},
-            groups={row.name: group_of(row) for row in group_rows},
+            groups={row.name: rows.group_of(row) for row in group_rows},
+            rules=tuple({row.name: rows.rule_of(row) for row in rule_rows}.values()),
         )
 
+    async def find_rule(self, tenant_id: str, id_: UUID) -> RoutingRule | None:
+        visible = {"tenant_id": tenant_id, "platform": PLATFORM_TENANT, "id": id_}
+        async with self._database.tenant(tenant_id) as connection:
+            row = (await connection.execute(_FIND_RULE, visible)).one_or_none()
+        return None if row is None else rows.rule_of(row)
 
-def provider_of(row: Row[Any]) -> ProviderConfig:
-    """The provider in a row with PROVIDER_COLUMNS."""
-    return ProviderConfig(
-        name=row.name,
-        kind=ProviderKind(row.kind),
-        base_url=row.base_url,
-        api_key_variable=row.api_key_variable,
-        is_local=row.is_local,
-        is_enabled=row.is_enabled,
-    )
+    async def add_rule(self, rule: RoutingRule, most: int) -> bool:
+        parameters = rows.rule_row(rule) | {"most": most}
+        return await self._write_rule(rows.ADD_RULE, rule, parameters)
 
+    async def update_rule(self, rule: RoutingRule) -> bool:
+        return await self._write_rule(rows.UPDATE_RULE, rule, rows.rule_row(rule))
 
-def model_of(row: Row[Any], is_local: bool) -> Model:
-    """The model in a row with MODEL_COLUMNS; ``is_local`` is its provider's."""
-    return Model(
-        provider=row.provider,
-        name=row.name,
-        capabilities=frozenset(map(ModelCapability, row.capabilities)),
-        context_window=row.context_window,
-        tasks=None if row.tasks is None else frozenset(map(TaskType, row.tasks)),
-        max_output_tokens=row.max_output_tokens,
-        input_price=row.input_price,
-        output_price=row.output_price,
-        is_local=is_local,
-        is_allowed=row.is_allowed,
-        preference=row.preference,
-    )
+    async def delete_rule(self, tenant_id: str, id_: UUID) -> bool:
+        return await self._write(_DELETE_RULE, {"tenant_id": tenant_id, "id": id_})
 
+    async def put_group(self, tenant_id: str, group: ModelGroup, most: int) -> bool:
+        return await self._write(rows.PUT_GROUP, rows.group_row(tenant_id, group) | {"most": most})
 
-def group_of(row: Row[Any]) -> ModelGroup:
-    """The group in a row with GROUP_COLUMNS."""
-    return ModelGroup(row.name, tuple(row.models), row.fallback_group)
+    async def put_provider(self, provider: ProviderConfig, most: int) -> bool:
+        return await self._write(rows.PUT_PROVIDER, rows.provider_row(provider) | {"most": most})
+
+    async def delete_provider(self, tenant_id: str, name: str) -> bool:
+        deleted = {"tenant_id": tenant_id, "provider": name}
+        async with self._database.tenant(tenant_id) as connection:
+            found = await connection.execute(_DELETE_PROVIDER, deleted)
+            await connection.execute(_DELETE_MODELS, deleted | {"platform": PLATFORM_TENANT})
+        return found.rowcount > 0
+
+    async def put_model(self, tenant_id: str, model: Model, most: int) -> bool:
+        return await self._write(rows.PUT_MODEL, rows.model_row(tenant_id, model) | {"most": most})
+
+    async def delete_model(self, tenant_id: str, provider: str, name: str) -> bool:
+        return await self._write(
+            _DELETE_MODEL, {"tenant_id": tenant_id, "provider": provider, "name": name}
+        )
+
+    async def _write_rule(
+        self, statement: TextClause, rule: RoutingRule, parameters: Mapping[str, object]
+    ) -> bool:
+        try:
+            return await self._write(statement, parameters)
+        except IntegrityError as error:
+            raise Conflict(
+                f"There is a rule named '{rule.name}' already. Change that one, or choose "
+                "another name."
+            ) from error
+
+    async def _write(self, statement: TextClause, parameters: Mapping[str, object]) -> bool:
+        """Whether a row was written or deleted. ``parameters`` name the tenant."""
+        async with self._database.tenant(str(parameters["tenant_id"])) as connection:
+            result = await connection.execute(statement, parameters)
+        return result.rowcount > 0

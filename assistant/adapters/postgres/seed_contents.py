@@ -9,7 +9,8 @@ from decimal import Decimal
 from assistant.adapters.postgres.prompt_rows import parameters_json, variables_json
 from assistant.domain.model import Model, ModelGroup, ProviderConfig
 from assistant.domain.prompt import Prompt, PromptVersion
-from assistant.domain.seed import SeedPrompt
+from assistant.domain.rule import RoutingRule
+from assistant.domain.seed import SeedPrompt, SeedRule
 from assistant.domain.values import JsonObject
 
 
@@ -20,6 +21,7 @@ def provider_content(provider: ProviderConfig) -> JsonObject:
         "api_key_variable": provider.api_key_variable,
         "is_local": provider.is_local,
         "is_enabled": provider.is_enabled,
+        "max_concurrency": provider.max_concurrency,
     }
 
 
@@ -34,11 +36,30 @@ def model_content(model: Model) -> JsonObject:
         "output_price": _exact(model.output_price),
         "is_allowed": model.is_allowed,
         "preference": model.preference,
+        "cached_input_price": (
+            None if model.cached_input_price is None else _exact(model.cached_input_price)
+        ),
     }
 
 
 def group_content(group: ModelGroup) -> JsonObject:
-    return {"models": group.models, "fallback_group": group.fallback_group}
+    return {
+        "models": group.models,
+        "fallback_group": group.fallback_group,
+        "strategy": group.strategy,
+        # Said only where it is so, as what is None is left out: see `content_hash`.
+        "is_hedged": group.is_hedged or None,
+    }
+
+
+def rule_content(rule: SeedRule | RoutingRule) -> JsonObject:
+    return {
+        "priority": rule.priority,
+        # As a text in one order: the database keeps none for the keys of an object.
+        "conditions": json.dumps(rule.conditions, sort_keys=True),
+        "models": rule.models,
+        "is_disabled": (isinstance(rule, RoutingRule) and not rule.is_enabled) or None,
+    }
 
 
 def prompt_content(prompt: SeedPrompt | Prompt) -> JsonObject:
