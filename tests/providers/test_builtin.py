@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -14,6 +15,7 @@ from assistant.adapters.extractive.extract import count_tokens
 from assistant.adapters.extractive.vectors import MAX_TEXTS
 from assistant.adapters.providers.builtin import (
     CONTEXT_WINDOW,
+    EMBEDDING_MODEL,
     MODEL,
     TASK_TYPES,
     ExtractiveProvider,
@@ -24,13 +26,14 @@ from assistant.domain.completion import (
     GenerationParameters,
     TextDelta,
 )
-from assistant.domain.model import ModelCapability, TaskType
-from assistant.domain.ports import ProviderCall
+from assistant.domain.model import DiscoveredModel, ModelCapability, TaskType
+from assistant.domain.ports import Embeddings, ProviderCall, TimeLimits, Vector
 from assistant.domain.values import JsonObject
 from assistant.errors import (
     BadUserInput,
     ContextLengthExceeded,
     ProviderRejected,
+    ProviderTimeout,
     ProviderUnavailable,
 )
 from tests.providers.bag_of_words import BagOfWords
@@ -89,10 +92,52 @@ async def answer_of(task: TaskType, variables: JsonObject) -> str:
 # ------------------------------------------------------------------ the port
 
 
-async def test_one_model_is_always_there() -> None:
-    (model,) = await ExtractiveProvider(BagOfWords()).list_models()
-    assert (model.name, model.capabilities) == ("extractive", {ModelCapability.CHAT})
-    assert (model.context_window, model.size_bytes) == (CONTEXT_WINDOW, None)
+async def test_two_models_are_always_there() -> None:
+    assert await ExtractiveProvider(BagOfWords()).list_models() == [
+        DiscoveredModel("extractive", frozenset({ModelCapability.CHAT}), CONTEXT_WINDOW),
+        DiscoveredModel("all-minilm-l6-v2", frozenset({ModelCapability.EMBEDDING}), 256),
+    ]
+
+
+async def test_texts_are_embedded_in_their_order() -> None:
+    embedder = BagOfWords()
+    texts = ["flood barrier", "", "salmon " * 1000]
+    embeddings = await ExtractiveProvider(embedder).embed(EMBEDDING_MODEL, texts, TimeLimits())
+    assert embeddings.vectors == await embedder.embed(texts)
+    assert embeddings.prompt_tokens == sum(map(count_tokens, texts))
+
+
+async def test_many_texts_are_embedded_a_few_at_once() -> None:
+    embedder = BagOfWords()
+    texts = [f"text number {number} " * (number % 90) for number in range(300)]
+    embeddings = await ExtractiveProvider(embedder).embed(EMBEDDING_MODEL, texts, TimeLimits())
+    assert embedder.texts == texts
+    assert len(embeddings.vectors) == 300
+    assert 2 <= max(len(batch) for batch in embedder.batches) <= 64
+    assert await ExtractiveProvider(embedder).embed(EMBEDDING_MODEL, [], TimeLimits()) == (
+        Embeddings([], 0)
+    )
+
+
+@pytest.mark.parametrize(("model", "told"), [(MODEL, "all-minilm-l6-v2"), ("bge", "no model bge")])
+async def test_only_the_embedding_model_embeds(model: str, told: str) -> None:
+    with pytest.raises(ProviderRejected, match=told):
+        await ExtractiveProvider(BagOfWords()).embed(model, ["x"], TimeLimits())
+
+
+async def test_the_embedding_model_answers_nothing() -> None:
+    with pytest.raises(ProviderRejected, match="makes embeddings"):
+        await run(call(TaskType.SUMMARIZATION, {"text": STORY}, model=EMBEDDING_MODEL))
+
+
+async def test_embedding_has_a_limit() -> None:
+    class Slow(BagOfWords):
+        async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+            await asyncio.sleep(60)
+            return []
+
+    with pytest.raises(ProviderTimeout, match="limit: total"):
+        await ExtractiveProvider(Slow()).embed(EMBEDDING_MODEL, ["x"], TimeLimits(total_s=0.05))
 
 
 TASKS: dict[TaskType, JsonObject] = {

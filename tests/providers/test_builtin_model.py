@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 
 import pytest
 
 from assistant.adapters.embedding import MiniLmEmbedder
 from assistant.adapters.extractive.answers import NO_ANSWER
-from assistant.adapters.providers.builtin import ExtractiveProvider
+from assistant.adapters.providers.builtin import EMBEDDING_MODEL, ExtractiveProvider
 from assistant.domain.completion import TextDelta
 from assistant.domain.model import TaskType
+from assistant.domain.ports import TimeLimits
 from tests.providers.embedding_files import installed_embedding
 from tests.providers.test_builtin import call
 from tests.quality.builtin.data import LabelledText, load_sentences, load_texts
@@ -29,6 +31,17 @@ async def provider() -> AsyncIterator[ExtractiveProvider]:
 async def ask(provider: ExtractiveProvider, task: TaskType, **variables: str) -> str:
     events = provider.generate(call(task, variables))
     return "".join([event.text async for event in events if isinstance(event, TextDelta)])
+
+
+async def test_a_text_is_embedded_with_its_first_256_word_pieces(
+    provider: ExtractiveProvider,
+) -> None:
+    long = "barrier " * 300
+    texts = ["A flood barrier.", long, f"{long} salmon"]
+    embeddings = await provider.embed(EMBEDDING_MODEL, texts, TimeLimits())
+    assert [math.hypot(*vector) for vector in embeddings.vectors] == pytest.approx([1.0] * 3)
+    assert {len(vector) for vector in embeddings.vectors} == {384}
+    assert embeddings.vectors[1] == pytest.approx(embeddings.vectors[2], abs=1e-5)
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())

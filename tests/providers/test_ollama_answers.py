@@ -17,9 +17,18 @@ from assistant.domain.completion import (
     MessageRole,
     ReasoningDelta,
     TextDelta,
+    ToolCallDelta,
 )
 from assistant.errors import ContextLengthExceeded, ProviderUnavailable
-from tests.providers.fake_ollama import FakeModel, FakeOllama, Fault, Reply, stream_lines, words
+from tests.providers.fake_ollama import (
+    FakeModel,
+    FakeOllama,
+    Fault,
+    Reply,
+    ToolCall,
+    stream_lines,
+    words,
+)
 from tests.providers.ollama_calls import CALL, call, collect, text_of
 
 both_modes = pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
@@ -131,11 +140,59 @@ async def test_an_empty_answer_is_an_answer(
 
 
 @both_modes
-async def test_tool_calls_are_passed_over(
+async def test_a_tool_call_comes_whole_behind_the_text(
     fake: FakeOllama, provider: OllamaProvider, *, streamed: bool
 ) -> None:
-    fake.reply = Reply(tokens=("Let me look.",), tool_calls=("look",))
-    assert text_of(await collect(provider, call(streamed=streamed))) == "Let me look."
+    fake.reply = Reply(
+        tokens=("Let me look.",),
+        tool_calls=(ToolCall("look", '{"at": "naïve", "deep": {"n": [1, 2.5, null]}}', "call_1"),),
+    )
+    assert await collect(provider, call(streamed=streamed)) == [
+        TextDelta("Let me look."),
+        ToolCallDelta(0, "call_1", "look", '{"at":"naïve","deep":{"n":[1,2.5,null]}}'),
+        GenerationFinished(FinishReason.TOOL_CALLS, prompt_tokens=12, completion_tokens=4),
+    ]
+
+
+@both_modes
+async def test_tool_calls_are_told_apart_by_their_index_and_may_have_no_id(
+    fake: FakeOllama, provider: OllamaProvider, *, streamed: bool
+) -> None:
+    fake.reply = Reply(tokens=(), tool_calls=(ToolCall("look"), ToolCall("look")))
+    *calls, last = await collect(provider, call(streamed=streamed))
+    assert calls == [ToolCallDelta(0, None, "look", "{}"), ToolCallDelta(1, None, "look", "{}")]
+    assert isinstance(last, GenerationFinished)
+    assert last.finish_reason is FinishReason.TOOL_CALLS
+
+
+async def test_tool_calls_on_several_lines_are_numbered_through(
+    fake: FakeOllama, provider: OllamaProvider
+) -> None:
+    (line, done) = stream_lines(Reply(tokens=(), tool_calls=(ToolCall("look"),)), CALL.model)
+    fake.reply = Reply(lines=(line, line, done))
+    *calls, _ = await collect(provider, CALL)
+    assert [event.index for event in calls if isinstance(event, ToolCallDelta)] == [0, 1]
+
+
+@both_modes
+async def test_tool_calls_that_were_cut_off_end_by_length(
+    fake: FakeOllama, provider: OllamaProvider, *, streamed: bool
+) -> None:
+    fake.reply = Reply(tokens=(), tool_calls=(ToolCall("look"),), done_reason="length")
+    last = (await collect(provider, call(streamed=streamed)))[-1]
+    assert isinstance(last, GenerationFinished)
+    assert last.finish_reason is FinishReason.LENGTH
+
+
+@both_modes
+async def test_a_response_schema_is_the_format(
+    fake: FakeOllama, provider: OllamaProvider, *, streamed: bool
+) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    fake.reply = Reply(tokens=('{"n"', ": 1}"))
+    asked = call(streamed=streamed, response_schema=schema)
+    assert text_of(await collect(provider, asked)) == '{"n": 1}'
+    assert fake.chats[0].body["format"] == schema
 
 
 @both_modes

@@ -24,14 +24,18 @@ from assistant.domain.completion import (
     ProviderEvent,
     ReasoningDelta,
     TextDelta,
+    ToolCallDelta,
 )
 from assistant.domain.ports import TimeLimits
 from assistant.errors import (
     AssistantError,
     InvalidResponse,
+    ModelMissing,
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
+    QuotaExhausted,
+    RateLimited,
     StreamInterrupted,
 )
 from tests.providers.fake_ollama import (
@@ -39,6 +43,7 @@ from tests.providers.fake_ollama import (
     FakeOllama,
     Fault,
     Reply,
+    ToolCall,
     closed_url,
     unaccepting_url,
 )
@@ -129,12 +134,14 @@ async def test_a_proxy_of_the_environment_is_not_used(
     [
         (400, '"llama3.2:3b" does not support tools', ProviderRejected, "does not support tools"),
         (401, "unauthorized", ProviderRejected, "credentials"),
+        (402, "payment required", QuotaExhausted, "used up"),
         (403, "forbidden", ProviderRejected, "credentials"),
-        (404, "model 'llama3.2:3b' not found", ProviderUnavailable, "`ollama pull llama3.2:3b`"),
+        (404, "model 'llama3.2:3b' not found", ModelMissing, "`ollama pull llama3.2:3b`"),
         (413, "too large", ProviderRejected, "refused the call"),
-        (429, "slow down", ProviderUnavailable, "too many requests"),
+        (429, "slow down", RateLimited, "no more calls"),
         (499, "client closed request", ProviderUnavailable, "failed to answer"),
         (500, "llama runner process has terminated", ProviderUnavailable, "has terminated"),
+        (501, "not supported", ProviderRejected, "refused the call"),
         (502, "upstream", ProviderUnavailable, "failed to answer"),
         (503, SERVER_BUSY, ProviderUnavailable, "too many requests waiting"),
     ],
@@ -152,6 +159,7 @@ async def test_each_status_has_its_error(
     fake.reply = Reply(status=status, error=error)
     with pytest.raises(kind) as caught:
         await collect(provider, call(streamed=streamed))
+    assert type(caught.value) is kind
     assert told in caught.value.message
     assert (caught.value.retry_after_s is not None) == (status in (429, 503))
 
@@ -163,11 +171,14 @@ async def test_a_model_that_was_not_pulled_is_unavailable_with_the_command_that_
         await collect(provider, call(model="mistral:7b"))
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"), [(429, RateLimited), (503, ProviderUnavailable)], ids=["limit", "queue"]
+)
 async def test_the_servers_own_retry_after_is_passed_on(
-    fake: FakeOllama, provider: OllamaProvider
+    fake: FakeOllama, provider: OllamaProvider, status: int, kind: type[AssistantError]
 ) -> None:
-    fake.reply = Reply(status=503, error=SERVER_BUSY, retry_after="7")
-    with pytest.raises(ProviderUnavailable) as caught:
+    fake.reply = Reply(status=status, error=SERVER_BUSY, retry_after="7")
+    with pytest.raises(kind) as caught:
         await collect(provider, CALL)
     assert caught.value.retry_after_s == 7
 
@@ -313,6 +324,41 @@ async def test_a_stream_that_breaks_after_thinking_was_interrupted(
     with pytest.raises(StreamInterrupted):
         await collect(provider, CALL, into=received)
     assert received == [ReasoningDelta("Hm")]
+
+
+async def test_a_stream_that_breaks_after_a_tool_call_was_interrupted(
+    fake: FakeOllama, provider: OllamaProvider
+) -> None:
+    fake.reply = Reply(
+        tokens=(), tool_calls=(ToolCall("look"),), fault=Fault.NO_DONE, fault_after=1
+    )
+    received: list[ProviderEvent] = []
+    with pytest.raises(StreamInterrupted):
+        await collect(provider, CALL, into=received)
+    assert received == [ToolCallDelta(0, None, "look", "{}")]
+
+
+@both_modes
+@pytest.mark.parametrize(
+    "calls",
+    [
+        7,
+        {"function": {"name": "look"}},
+        [7],
+        [{}],
+        [{"function": {"arguments": {}}}],
+        [{"function": {"name": "", "arguments": {}}}],
+        [{"function": {"name": "look", "arguments": [1]}}],
+        [{"function": {"name": "look", "arguments": "{}"}}],
+    ],
+)
+async def test_a_tool_call_that_is_none_is_an_invalid_answer(
+    fake: FakeOllama, provider: OllamaProvider, *, streamed: bool, calls: object
+) -> None:
+    message = {"role": "assistant", "content": "", "tool_calls": calls}
+    fake.reply = Reply(verbatim=json.dumps({"message": message, "done": True}).encode())
+    with pytest.raises(InvalidResponse, match="tool"):
+        await collect(provider, call(streamed=streamed))
 
 
 async def test_a_stream_without_end_is_not_read_without_end(

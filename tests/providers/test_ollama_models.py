@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from assistant.adapters.providers.http import HttpClient
-from assistant.adapters.providers.ollama import OllamaProvider, with_tag
+from assistant.adapters.providers.ollama import OllamaProvider
+from assistant.adapters.providers.ollama_models import with_tag
 from assistant.domain.model import DiscoveredModel, ModelCapability
 from assistant.errors import InvalidResponse, ProviderUnavailable
 from tests.providers.fake_ollama import DEFAULT_MODELS, FakeModel, FakeOllama, closed_url

@@ -1,7 +1,11 @@
-"""Runs the model ``extractive``: always there, free, without network; it generates nothing."""
+"""Runs models that are always there, free and without network; none of them generates.
+
+``extractive`` answers with parts of what it is given, ``all-minilm-l6-v2`` makes embeddings.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -12,6 +16,7 @@ from assistant.adapters.extractive.extract import Extract, count_tokens
 from assistant.adapters.extractive.keywords import find_keywords
 from assistant.adapters.extractive.summary import summarize
 from assistant.adapters.extractive.titles import find_title
+from assistant.adapters.extractive.vectors import estimate_pieces
 from assistant.domain.completion import (
     FinishReason,
     GenerationFinished,
@@ -19,12 +24,15 @@ from assistant.domain.completion import (
     TextDelta,
 )
 from assistant.domain.model import DiscoveredModel, ModelCapability, TaskType
-from assistant.domain.ports import Embedder, ProviderCall
+from assistant.domain.ports import Embedder, Embeddings, ProviderCall, TimeLimits, Vector
 from assistant.domain.values import JsonObject
-from assistant.errors import ContextLengthExceeded, ProviderRejected
+from assistant.errors import ContextLengthExceeded, ProviderRejected, ProviderTimeout
 
 MODEL = "extractive"
 CONTEXT_WINDOW = 262_144  # tokens: 1 MiB of UTF-8
+EMBEDDING_MODEL = "all-minilm-l6-v2"
+EMBEDDING_WINDOW = 256  # word pieces
+_BATCH_PIECES = 512  # as for the tasks: about 0.13 s on one core
 
 _Task: TypeAlias = Callable[[JsonObject], Awaitable[Extract]]
 
@@ -48,6 +56,7 @@ class ExtractiveProvider:
     """
 
     def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
         self._tasks: Mapping[TaskType, _Task] = {
             TaskType.SUMMARIZATION: partial(summarize, embedder),
             TaskType.TITLE_GENERATION: partial(find_title, embedder),
@@ -87,13 +96,48 @@ class ExtractiveProvider:
             completion_tokens=extract.tokens,
         )
 
-    async def list_models(self) -> Sequence[DiscoveredModel]:
-        """The one model there is. It needs no server that could be away."""
-        return [DiscoveredModel(MODEL, frozenset({ModelCapability.CHAT}), CONTEXT_WINDOW)]
+    async def list_models(self) -> Sequence[DiscoveredModel] | None:
+        """The models there are. They need no server that could be away."""
+        return [
+            DiscoveredModel(MODEL, frozenset({ModelCapability.CHAT}), CONTEXT_WINDOW),
+            DiscoveredModel(
+                EMBEDDING_MODEL, frozenset({ModelCapability.EMBEDDING}), EMBEDDING_WINDOW
+            ),
+        ]
+
+    async def embed(self, model: str, texts: Sequence[str], limits: TimeLimits) -> Embeddings:
+        """The texts' vectors. Of a text the first 256 word pieces count: longer ones are cut.
+
+        Tokens are counted by ``count_tokens``, over whole texts. Only the total limit holds.
+        Raises: ProviderRejected for another model, ProviderTimeout, ProviderUnavailable without
+        the embedder's files.
+        """
+        if model == MODEL:
+            raise ProviderRejected(
+                f"builtin/{MODEL} makes no embeddings. Use builtin/{EMBEDDING_MODEL}."
+            )
+        if model != EMBEDDING_MODEL:
+            raise _no_such_model(model)
+        vectors: list[Vector] = []
+        try:
+            async with asyncio.timeout(limits.total_s):
+                for batch in await asyncio.to_thread(_batches, texts):
+                    vectors += await self._embedder.embed(batch)
+        except TimeoutError as error:
+            raise ProviderTimeout(
+                f"builtin/{EMBEDDING_MODEL} did not finish within {limits.total_s:g} s (limit: "
+                "total). Send fewer texts, or allow more time."
+            ) from error
+        return Embeddings(vectors, sum(map(count_tokens, texts)))
 
     def _find_task(self, call: ProviderCall) -> _Task:
+        if call.model == EMBEDDING_MODEL:
+            raise ProviderRejected(
+                f"builtin/{EMBEDDING_MODEL} makes embeddings and answers nothing. "
+                f"Use builtin/{MODEL}, or another model."
+            )
         if call.model != MODEL:
-            raise ProviderRejected(f"builtin has no model {call.model}; it has {MODEL}.")
+            raise _no_such_model(call.model)
         task = self._tasks.get(call.task)
         if task is None:
             served = ", ".join(sorted(self._tasks))
@@ -102,3 +146,21 @@ class ExtractiveProvider:
                 f"Choose another model, or a prompt whose task is one of {served}."
             )
         return task
+
+
+def _batches(texts: Sequence[str]) -> list[list[str]]:
+    """The texts in order, a few at once: other callers of the embedder wait for one batch only."""
+    batches: list[list[str]] = []
+    pieces = _BATCH_PIECES
+    for text in texts:
+        size = estimate_pieces(text)
+        if pieces + size > _BATCH_PIECES:
+            batches.append([])
+            pieces = 0
+        batches[-1].append(text)
+        pieces += size
+    return batches
+
+
+def _no_such_model(model: str) -> ProviderRejected:
+    return ProviderRejected(f"builtin has no model {model}; it has {MODEL} and {EMBEDDING_MODEL}.")

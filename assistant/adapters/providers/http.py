@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from time import time
 from types import TracebackType
 from typing import Literal, Self
 
@@ -19,6 +20,7 @@ import aiohttp
 from yarl import URL
 
 from assistant import __version__
+from assistant.adapters.providers.deadlines import Alarm, Clock
 from assistant.domain.ports import TimeLimits
 from assistant.domain.values import JsonObject, JsonValue
 from assistant.errors import InvalidResponse, ProviderTimeout, ProviderUnavailable, UpstreamError
@@ -32,6 +34,7 @@ MAX_STREAM_BYTES = 64_000_000
 _KEEP_ALIVE_S = 15.0
 # How long the end of a body may take after its last line, before its connection is given up.
 _END_OF_BODY_S = 0.1
+_LONGEST_RETRY_AFTER_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class HttpClient:
     async def request(
         self,
         peer: Peer,
-        method: Literal["GET", "POST"],
+        method: Literal["GET", "POST", "DELETE"],
         path: str,
         *,
         limits: TimeLimits,
@@ -96,7 +99,7 @@ class HttpClient:
         Raises: ProviderUnavailable, ProviderTimeout, InvalidResponse.
         """
         assert self._session is not None, "the client is used inside `async with` only"
-        clock = _Clock(peer, limits)
+        clock = Clock(lambda: f"{peer.name} at {peer.address}", limits)
         headers = dict(headers or {})
         data = None
         if body is not None:
@@ -128,30 +131,63 @@ class HttpClient:
 class HttpResponse:
     """A response whose headers are there; its body is read once, as lines or as a whole."""
 
-    def __init__(self, peer: Peer, response: aiohttp.ClientResponse, clock: _Clock) -> None:
+    def __init__(self, peer: Peer, response: aiohttp.ClientResponse, clock: Clock) -> None:
         self._peer = peer
         self._response = response
         self._clock = clock
-        self._alarm = _Alarm(lambda: response.content.set_exception(TimeoutError()))
+        self._alarm = Alarm(lambda: response.content.set_exception(TimeoutError()))
         self._pending = bytearray()
         self._received_bytes = 0
+        self.max_stream_bytes = MAX_STREAM_BYTES
         self.status = response.status
         self.content_type = response.content_type
 
     @property
     def retry_after_s(self) -> float | None:
-        """What the Retry-After header says in seconds; None without one, or with a date."""
-        value = self._response.headers.get("Retry-After", "")
-        return float(value) if value.isdecimal() else None
+        """How long the server asks us to wait; None where it does not say, or nothing sensible.
+
+        ``Retry-After-Ms`` goes before ``Retry-After``, which is seconds or a date. More than
+        two minutes is not waited for, so it is as good as not said.
+        """
+        headers = self._response.headers
+        wait_s = _seconds(headers.get("Retry-After-Ms"), 1000)
+        if wait_s is None:
+            wait_s = _seconds(headers.get("Retry-After"))
+        if wait_s is None:
+            wait_s = _seconds_until(headers.get("Retry-After"))
+        return wait_s if wait_s is not None and 0 <= wait_s <= _LONGEST_RETRY_AFTER_S else None
+
+    @property
+    def should_retry(self) -> bool | None:
+        """What the server says (``X-Should-Retry``) of sending the same again; None if nothing."""
+        return {"true": True, "false": False}.get(self._response.headers.get("X-Should-Retry", ""))
+
+    def begin(self) -> None:
+        """The first event is here: from now on the limit between events holds."""
+        self._clock.has_begun = True
+
+    def next_deadline(self, within_s: float | None = None) -> float:
+        """Until when the next event must be here, or earlier: ``within_s`` from now."""
+        deadline = self._clock.deadline()
+        if within_s is None:
+            return deadline
+        return min(deadline, asyncio.get_running_loop().time() + within_s)
 
     async def next_lines(self, *, max_line_bytes: int = MAX_LINE_BYTES) -> list[bytes]:
         """The lines that have come in, at least one; none at the end of the body.
 
-        Split at LF alone and not decoded: a character may be cut between two packets. A body
-        that does not end in LF has its rest as the last line.
+        Each counts as an event. Split at LF alone and not decoded: a character may be cut
+        between two packets. A body that does not end in LF has its rest as the last line.
         Raises: ProviderTimeout, ProviderUnavailable where it broke off, InvalidResponse.
         """
-        deadline = self._clock.deadline()
+        lines = await self.lines_before(self.next_deadline(), max_line_bytes=max_line_bytes)
+        if lines:
+            self.begin()
+        return lines
+
+    async def lines_before(self, deadline: float, *, max_line_bytes: int) -> list[bytes]:
+        """As ``next_lines``, for a protocol in which a line is not an event: who calls says
+        when the answer has begun, and until when to wait."""
         while True:
             data = await self._read(deadline)
             if not data:
@@ -167,14 +203,17 @@ class HttpResponse:
                 self._pending += tail
             self._received_bytes += len(data)
             longest = max(len(self._pending), *map(len, lines), 0)
-            if longest > max_line_bytes or self._received_bytes > MAX_STREAM_BYTES:
-                raise InvalidResponse(
-                    f"{self._peer.name} answered more than is read: a line of over "
-                    f"{max_line_bytes:,} bytes, or {MAX_STREAM_BYTES:,} bytes in all."
-                )
+            if longest > max_line_bytes or self._received_bytes > self.max_stream_bytes:
+                raise self.too_long("a line", max_line_bytes)
             if lines:
-                self._clock.has_begun = True
                 return lines
+
+    def too_long(self, what: str, max_bytes: int) -> InvalidResponse:
+        """The error for a stream that is not read any further."""
+        return InvalidResponse(
+            f"{self._peer.name} answered more than is read: {what} of over {max_bytes:,} bytes, "
+            f"or {self.max_stream_bytes:,} bytes in all."
+        )
 
     async def body(self, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
         """The whole body. Raises as ``next_lines`` does."""
@@ -222,83 +261,6 @@ class HttpResponse:
             self._alarm.deadline = math.inf
 
 
-class _Alarm:
-    """Rings when a wait has passed its deadline.
-
-    One timer serves all waits of an answer, as it looks again where the deadline has moved on. A
-    timer for each, as asyncio.timeout has, was measured to take 8 % of a stream's CPU time.
-    """
-
-    def __init__(self, ring: Callable[[], None]) -> None:
-        self._ring = ring
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self.deadline = math.inf
-
-    def set(self, deadline: float) -> None:
-        """Ring at ``deadline``, on the event loop's clock, unless it is moved or cleared."""
-        self.deadline = deadline
-        if self._timer is not None and self._timer.when() > deadline:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(deadline, self._look)
-
-    def clear(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _look(self) -> None:
-        self._timer = None
-        if self.deadline <= self._loop.time():
-            self._ring()
-        elif self.deadline < math.inf:
-            self.set(self.deadline)
-
-
-class _Clock:
-    """The time limits of one call, each on its own.
-
-    A limit covers the wait for one event, however many packets that takes; what the consumer
-    does between two events counts towards the total only.
-    """
-
-    def __init__(self, peer: Peer, limits: TimeLimits) -> None:
-        self._peer = peer
-        self._limits = limits
-        self._now = asyncio.get_running_loop().time
-        self._started_at = self._now()
-        self.has_begun = False
-
-    def deadline(self) -> float:
-        """Until when the next event must be here, on the event loop's clock."""
-        limits, start = self._limits, self._started_at
-        event = (
-            self._now() + limits.between_events_s
-            if self.has_begun
-            else start + limits.first_event_s
-        )
-        return min(event, start + limits.total_s)
-
-    def exceeded(self) -> ProviderTimeout:
-        """The error that says which limit was passed."""
-        limits, who = self._limits, f"{self._peer.name} at {self._peer.address}"
-        if self._now() >= self._started_at + limits.total_s:
-            return ProviderTimeout(
-                f"{who} did not finish within {limits.total_s:g} s (limit: total). "
-                "Ask for fewer tokens, or allow more time."
-            )
-        if self.has_begun:
-            return ProviderTimeout(
-                f"{who} fell silent for {limits.between_events_s:g} s in the middle of its answer "
-                "(limit: between events)."
-            )
-        return ProviderTimeout(
-            f"{who} did not begin to answer within {limits.first_event_s:g} s (limit: first "
-            "event). It may be loading a model, or have others to answer first."
-        )
-
-
 _AWAY = "cannot be reached at"
 _BROKE = "broke off the connection at"
 _GARBLED = "does not speak HTTP as it should at"
@@ -324,6 +286,24 @@ def _translate(error: Exception, peer: Peer) -> UpstreamError:
     ours, what = next(rows, (InvalidResponse, _GARBLED))
     advice = peer.advice if ours is ProviderUnavailable and what is not _BROKE else ""
     return ours(f"{peer.name} {what} {peer.address}. {advice}".rstrip())
+
+
+def _seconds(value: str | None, units_per_second: int = 1) -> float | None:
+    """A header's number as seconds; None where it is none."""
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number / units_per_second
+
+
+def _seconds_until(date: str | None) -> float | None:
+    """How long until an HTTP date (RFC 9110, 5.6.7); None where it is none, 0 if it has passed."""
+    try:
+        then = parsedate_to_datetime(date or "")
+        return max(0.0, then.timestamp() - time())
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def parse_json(data: bytes) -> JsonValue:

@@ -6,74 +6,45 @@ Source: https://github.com/ollama/ollama/blob/main/docs/api.md
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import AsyncGenerator, Sequence
 
 from assistant.adapters.providers.http import (
     MAX_BODY_BYTES,
     MAX_LINE_BYTES,
     HttpClient,
     HttpResponse,
-    Peer,
-    parse_json,
 )
+from assistant.adapters.providers.ollama_answer import (
+    finished_of,
+    is_done,
+    message_of,
+    text_of,
+    tool_calls_of,
+)
+from assistant.adapters.providers.ollama_embedding import embed
+from assistant.adapters.providers.ollama_models import OllamaModels
+from assistant.adapters.providers.ollama_pull import pull
 from assistant.adapters.providers.ollama_refusal import Refusal, read_refusal
+from assistant.adapters.providers.ollama_server import OllamaServer, parse_answer
 from assistant.adapters.providers.ollama_window import (
     check_prompt_was_read,
     num_ctx_for,
     overflow_error,
     wider_num_ctx,
 )
-from assistant.domain.completion import (
-    FinishReason,
-    GenerationFinished,
-    Message,
-    ProviderEvent,
-    ReasoningDelta,
-    TextDelta,
-)
-from assistant.domain.model import DiscoveredModel, ModelCapability
-from assistant.domain.ports import ProviderCall, TimeLimits
-from assistant.domain.values import JsonObject, JsonValue, carriable
-from assistant.errors import (
-    AssistantError,
-    InvalidResponse,
-    ProviderUnavailable,
-    StreamInterrupted,
-    UpstreamError,
-)
-
-_LISTING_LIMITS = TimeLimits(connect_s=2.0, first_event_s=4.0, between_events_s=4.0, total_s=4.0)
-_CONCURRENT_LOOKUPS = 4
-
-_CAPABILITIES: Mapping[str, tuple[ModelCapability, ...]] = {
-    "completion": (ModelCapability.CHAT, ModelCapability.STRUCTURED_OUTPUT),
-    "tools": (ModelCapability.TOOLS,),
-    "vision": (ModelCapability.VISION,),
-    "embedding": (ModelCapability.EMBEDDING,),
-    "thinking": (ModelCapability.REASONING,),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _ModelDetails:
-    """What /api/show says of a model; None where it does not say."""
-
-    capabilities: frozenset[ModelCapability] | None
-    context_window: int | None
+from assistant.domain.completion import Message, ProviderEvent, ReasoningDelta, TextDelta
+from assistant.domain.model import DiscoveredModel, PullProgress
+from assistant.domain.ports import Embeddings, ProviderCall, TimeLimits
+from assistant.domain.values import JsonObject, JsonValue
+from assistant.errors import AssistantError, ProviderUnavailable, StreamInterrupted
 
 
 class OllamaProvider:
-    """The Provider port over one Ollama server."""
+    """The ports Provider and ModelHost over one Ollama server."""
 
     def __init__(self, base_url: str, http: HttpClient) -> None:
-        self._http = http
-        self._peer = Peer(
-            "Ollama", base_url, "Start it with `ollama serve`, or correct the provider's URL."
-        )
-        self._details: dict[str, _ModelDetails] = {}
+        self._server = OllamaServer(base_url, http)
+        self._models = OllamaModels(self._server)
 
     async def generate(self, call: ProviderCall) -> AsyncGenerator[ProviderEvent, None]:
         """Answer ``call``. It has succeeded when ``done: true`` was seen, and only then.
@@ -82,25 +53,34 @@ class OllamaProvider:
         """
         longest = MAX_LINE_BYTES if call.streamed else MAX_BODY_BYTES
         has_begun = False
+        tool_calls = 0
         response, num_ctx = await self._send(call)
         try:
             while lines := await response.next_lines(max_line_bytes=longest):
                 for line in filter(bytes.strip, lines):
-                    answer = _parse(line)
+                    answer = parse_answer(line)
                     if answer.get("error") is not None:
                         raise _failure(read_refusal(None, line), call, num_ctx)
-                    finished = _finished(answer) if _is_done(answer) else None
-                    if finished is not None:
-                        check_prompt_was_read(call, num_ctx, finished.prompt_tokens)
-                    elif not call.streamed:
+                    is_last = is_done(answer)
+                    if not is_last and not call.streamed:
                         # A whole answer is one event: half of one is none.
                         continue
-                    if thinking := _text(answer, "thinking"):
+                    message = message_of(answer)
+                    called = tool_calls_of(message, tool_calls)
+                    tool_calls += len(called)
+                    finished = None
+                    if is_last:
+                        finished = finished_of(answer, has_tool_calls=tool_calls > 0)
+                        check_prompt_was_read(call, num_ctx, finished.prompt_tokens)
+                    if thinking := text_of(message, "thinking"):
                         has_begun = True
                         yield ReasoningDelta(thinking)
-                    if content := _text(answer, "content"):
+                    if content := text_of(message, "content"):
                         has_begun = True
                         yield TextDelta(content)
+                    for tool_call in called:
+                        has_begun = True
+                        yield tool_call
                     if finished is not None:
                         await response.finish()
                         yield finished
@@ -113,23 +93,21 @@ class OllamaProvider:
         finally:
             response.close()
 
-    async def list_models(self) -> Sequence[DiscoveredModel]:
-        """The models that were pulled, with full names (``name:tag``).
+    async def list_models(self) -> Sequence[DiscoveredModel] | None:
+        """The models that were pulled, with full names (``name:tag``). Raises UpstreamError."""
+        return await self._models.list_models()
 
-        Their details are asked for once per digest. Raises UpstreamError.
-        """
-        found = (await self._ask("GET", "/api/tags")).get("models")
-        tags = [tag for tag in found if isinstance(tag, dict)] if isinstance(found, list) else None
-        if tags is None:
-            raise InvalidResponse("Ollama did not answer with a list of models.")
-        limit = asyncio.Semaphore(_CONCURRENT_LOOKUPS)
-        async with asyncio.TaskGroup() as group:
-            lookups = [group.create_task(self._look_up(tag, limit)) for tag in tags]
-        models = [task.result() for task in lookups]
-        digests = {str(tag.get("digest")) for tag in tags}
-        for digest in self._details.keys() - digests:
-            del self._details[digest]
-        return [model for model in models if model is not None]
+    async def embed(self, model: str, texts: Sequence[str], limits: TimeLimits) -> Embeddings:
+        """The texts' vectors. Raises: UpstreamError, ContextLengthExceeded."""
+        return await embed(self._server, model, texts, limits)
+
+    def pull(self, model: str) -> AsyncGenerator[PullProgress, None]:
+        """Fetch a model; the last event has ``is_done``. Raises: UpstreamError, NotFound."""
+        return pull(self._server, model)
+
+    async def delete(self, model: str) -> None:
+        """Remove a model; one that is not there is as good as removed. Raises UpstreamError."""
+        await self._models.delete(model)
 
     # ------------------------------------------------------------ on the wire
 
@@ -153,47 +131,7 @@ class OllamaProvider:
     async def _post(
         self, call: ProviderCall, num_ctx: int | None
     ) -> tuple[HttpResponse, Refusal | None]:
-        response = await self._http.request(
-            self._peer, "POST", "/api/chat", body=_chat(call, num_ctx), limits=call.time_limits
-        )
-        return response, await _refusal(response)
-
-    async def _ask(
-        self, method: Literal["GET", "POST"], path: str, body: JsonObject | None = None
-    ) -> JsonObject:
-        response = await self._http.request(
-            self._peer, method, path, body=body, limits=_LISTING_LIMITS
-        )
-        try:
-            refusal = await _refusal(response)
-            if refusal is not None:
-                raise refusal.error(str((body or {}).get("model")))
-            return _parse(await response.body())
-        finally:
-            response.close()
-
-    async def _look_up(self, tag: JsonObject, limit: asyncio.Semaphore) -> DiscoveredModel | None:
-        """The model of an entry of /api/tags; None for an entry without a name."""
-        name, digest = tag.get("name"), tag.get("digest")
-        if not isinstance(name, str):
-            return None
-        details = self._details.get(str(digest))
-        if details is None:
-            try:
-                async with limit:
-                    shown = await self._ask("POST", "/api/show", {"model": name})
-                details = _ModelDetails(_capabilities(shown), _context_window(shown))
-                if digest:
-                    self._details[str(digest)] = details
-            except UpstreamError:
-                # Removed meanwhile, or damaged: the others are still worth knowing.
-                details = _ModelDetails(None, None)
-        return DiscoveredModel(
-            name=with_tag(name),
-            capabilities=_capabilities(tag) or details.capabilities,
-            context_window=details.context_window,
-            size_bytes=_count(tag.get("size")),
-        )
+        return await self._server.send("POST", "/api/chat", _chat(call, num_ctx), call.time_limits)
 
 
 # ----------------------------------------------------------------- what is sent
@@ -210,7 +148,7 @@ def _chat(call: ProviderCall, num_ctx: int | None) -> JsonObject:
         "stop": parameters.stop,
         "num_ctx": num_ctx,
     }
-    return {
+    body: dict[str, JsonValue] = {
         "model": call.model,
         "messages": [_message(message) for message in call.messages],
         "stream": call.streamed,
@@ -220,6 +158,9 @@ def _chat(call: ProviderCall, num_ctx: int | None) -> JsonObject:
         "shift": False,
         "options": {name: value for name, value in options.items() if value is not None},
     }
+    if call.response_schema is not None:
+        body["format"] = call.response_schema
+    return body
 
 
 def _message(message: Message) -> JsonObject:
@@ -232,91 +173,7 @@ def _message(message: Message) -> JsonObject:
 # ------------------------------------------------------------- what comes back
 
 
-async def _refusal(response: HttpResponse) -> Refusal | None:
-    """What the response says instead of an answer; None where an answer is to come."""
-    if response.status == 200 and "html" not in response.content_type:
-        return None
-    try:
-        return read_refusal(response.status, await response.body(), response.retry_after_s)
-    finally:
-        response.close()
-
-
 def _failure(refusal: Refusal, call: ProviderCall, num_ctx: int | None) -> AssistantError:
     if refusal.is_overflow:
         return overflow_error(refusal, call, num_ctx)
     return refusal.error(call.model, (message.content for message in call.messages))
-
-
-def _parse(line: bytes) -> JsonObject:
-    """The object on a line. Raises InvalidResponse."""
-    try:
-        value = parse_json(line)
-    except ValueError as error:
-        raise InvalidResponse("Ollama's answer is not JSON in UTF-8.") from error
-    if not isinstance(value, dict):
-        raise InvalidResponse("Ollama's answer is JSON, but not an object.")
-    return value
-
-
-def _is_done(answer: JsonObject) -> bool:
-    done = answer.get("done", False)
-    if not isinstance(done, bool):
-        raise InvalidResponse("Ollama's answer has a `done` that is neither true nor false.")
-    return done
-
-
-def _text(answer: JsonObject, name: str) -> str:
-    """A text of the answer's message; "" where it has none. Raises InvalidResponse."""
-    message = answer.get("message")
-    if message is None:
-        return ""
-    if not isinstance(message, dict):
-        raise InvalidResponse("Ollama's answer has a message that is not an object.")
-    text = message.get(name)
-    if text is None:
-        return ""
-    if not isinstance(text, str):
-        raise InvalidResponse(f"Ollama's answer has a message.{name} that is not a text.")
-    return carriable(text)
-
-
-def _finished(answer: JsonObject) -> GenerationFinished:
-    reason = answer.get("done_reason")
-    if reason in ("load", "unload"):
-        raise ProviderUnavailable(f"Ollama answered nothing: it has {reason}ed the model.")
-    return GenerationFinished(
-        finish_reason=FinishReason.LENGTH if reason == "length" else FinishReason.STOP,
-        prompt_tokens=_count(answer.get("prompt_eval_count")),
-        completion_tokens=_count(answer.get("eval_count")),
-        cached_tokens=_count(answer.get("prompt_eval_cached_count")),
-    )
-
-
-def _count(value: JsonValue) -> int | None:
-    """A number of tokens or bytes. Absent and 0 both mean that it is not known."""
-    return value if type(value) is int and value > 0 else None
-
-
-def with_tag(name: str) -> str:
-    """The full name of a model: without a tag it is the one tagged ``latest``."""
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-
-
-def _capabilities(entry: JsonObject) -> frozenset[ModelCapability] | None:
-    """What an entry of /api/tags or /api/show can do; None where an older server does not say."""
-    names = entry.get("capabilities")
-    if not isinstance(names, list):
-        return None
-    return frozenset(
-        capability for name in names for capability in _CAPABILITIES.get(str(name), ())
-    )
-
-
-def _context_window(shown: JsonObject) -> int | None:
-    """The length that the model was trained on: ``<architecture>.context_length``."""
-    info = shown.get("model_info")
-    if not isinstance(info, Mapping):
-        return None
-    lengths = (value for key, value in info.items() if key.endswith(".context_length"))
-    return next((length for value in lengths if (length := _count(value))), None)

@@ -11,33 +11,38 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from assistant.adapters.providers.http import parse_json
+from assistant.adapters.providers.quoting import quotable
 from assistant.errors import (
     InvalidResponse,
+    ModelMissing,
     ProviderRejected,
     ProviderUnavailable,
+    QuotaExhausted,
+    RateLimited,
     UpstreamError,
 )
 
 # Ollama sends no Retry-After; its queue moves on within seconds.
 _BUSY_RETRY_S = 1.0
-_MAX_QUOTED_CHARACTERS = 200
-# Pieces of a prompt of this length are looked for in an error text before it is passed on.
-_ECHO_CHARACTERS = 16
 
 _BUSY = (ProviderUnavailable, "has too many requests waiting")
+_LIMITED = (RateLimited, "takes no more calls now")
+_SPENT = (QuotaExhausted, "has used up what its account may spend. Check its plan")
 _ACCESS = (ProviderRejected, "refuses access. Check the provider's URL and credentials")
 _FAILED = (ProviderUnavailable, "failed to answer")
 _REDIRECTED = (InvalidResponse, "answered with a redirect. Correct the provider's URL")
 _REFUSED = (ProviderRejected, "refused the call")
-_MISSING = (ProviderUnavailable, "does not have the model {model}. Fetch it: `ollama pull {model}`")
+_MISSING = (ModelMissing, "does not have the model {model}. Fetch it: `ollama pull {model}`")
 
 # Statuses that mean what they mean whoever sends them: Ollama or a proxy in front of it.
 _BY_STATUS: Mapping[int, tuple[type[UpstreamError], str]] = {
     401: _ACCESS,
+    402: _SPENT,
     403: _ACCESS,
     408: _FAILED,
-    429: _BUSY,
+    429: _LIMITED,
     499: _FAILED,
+    501: _REFUSED,  # "This server does not support embeddings": it never will for this model
     503: _BUSY,
 } | dict.fromkeys((301, 302, 303, 307, 308), _REDIRECTED)
 
@@ -61,13 +66,20 @@ class Refusal:
     def error(self, model: str, contents: Iterable[str] = ()) -> UpstreamError:
         """The error for a call of ``model`` with messages of these ``contents``."""
         kind, what = meaning = self._meaning()
-        quoted = "" if self.text is None else _quotable(self.text, contents)
         status = "" if self.status is None else f" (HTTP {self.status})"
-        message = f"Ollama{status} {what.format(model=model)}."
-        return kind(
-            f"{message} It says: {quoted}" if quoted else message,
-            retry_after_s=self.retry_after_s or (_BUSY_RETRY_S if meaning is _BUSY else None),
-        )
+        message = f"Ollama{status} {what.format(model=model)}. {self.quoted(contents)}"
+        default_s = _BUSY_RETRY_S if meaning in (_BUSY, _LIMITED) else None
+        return kind(message.rstrip(), retry_after_s=self.retry_after_s or default_s)
+
+    def quoted(self, contents: Iterable[str] = ()) -> str:
+        """A sentence with what the server says; "" where it says nothing, or repeats a prompt."""
+        quoted = "" if self.text is None else quotable(self.text, contents)
+        return f"It says: {quoted}" if quoted else ""
+
+    @property
+    def is_of_missing_model(self) -> bool:
+        """Whether an Ollama is there, but not the model."""
+        return self.status == 404 and self.text is not None
 
     def _meaning(self) -> tuple[type[UpstreamError], str]:
         if self.status is None or self.status >= 500:
@@ -120,24 +132,9 @@ def _nested_error(text: str) -> Mapping[str, object]:
 
 def _tells_overflow(text: str) -> bool:
     words = text.lower()
-    return "context" in words and "exceed" in words
+    # The last is what llama-server says of a text to embed that is longer than its batch.
+    return ("context" in words and "exceed" in words) or "too large to process" in words
 
 
 def _positive(value: object) -> int | None:
     return value if type(value) is int and value > 0 else None
-
-
-def _quotable(text: str, contents: Iterable[str]) -> str:
-    """``text`` on one line and cut; nothing at all where it repeats a piece of the prompt."""
-    line = " ".join(text.split())[:_MAX_QUOTED_CHARACTERS]
-    pieces = {
-        line[start : start + _ECHO_CHARACTERS]
-        for start in range(0, max(1, len(line) - _ECHO_CHARACTERS + 1), _ECHO_CHARACTERS // 2)
-    }
-    for content in contents:
-        content = " ".join(content.split())
-        if (len(content) <= _ECHO_CHARACTERS and content in line) or any(
-            piece in content for piece in pieces
-        ):
-            return ""
-    return line

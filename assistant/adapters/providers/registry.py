@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
 from assistant.domain.model import ProviderConfig, ProviderKind
@@ -26,3 +27,21 @@ class ProviderRegistry:
                 )
             provider = self._providers[config] = make(config)
         return provider
+
+
+def api_key(
+    row: ProviderConfig, *, is_optional: bool = False, environment: Mapping[str, str] | None = None
+) -> str | None:
+    """The key in the environment variable that ``row`` names; None where it names none.
+
+    Raises ProviderUnavailable where the variable is not set, unless it ``is_optional``.
+    """
+    if row.api_key_variable is None:
+        return None
+    environment = os.environ if environment is None else environment
+    key = environment.get(row.api_key_variable, "").strip()
+    if not key and not is_optional:
+        raise ProviderUnavailable(
+            f"The provider {row.name} is not configured: {row.api_key_variable} is not set."
+        )
+    return key or None
