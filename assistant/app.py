@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -18,40 +20,63 @@ from starlette.routing import Route, WebSocketRoute
 from assistant.adapters.clock import SystemClock
 from assistant.adapters.embedding import MiniLmEmbedder
 from assistant.adapters.jwt import token_verifier
+from assistant.adapters.language import LangidDetector
 from assistant.adapters.postgres.api_keys import PostgresApiKeys
+from assistant.adapters.postgres.circuits import PostgresCircuits, notice_of
 from assistant.adapters.postgres.completions import PostgresCompletions
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
 from assistant.adapters.postgres.ledger import PostgresLedger
-from assistant.adapters.postgres.listen import CATALOG_CHANNEL, EVERYTHING, listen
+from assistant.adapters.postgres.listen import (
+    CATALOG_CHANNEL,
+    CIRCUIT_CHANNEL,
+    EVERYTHING,
+    listen,
+)
 from assistant.adapters.postgres.migrate import upgrade
 from assistant.adapters.postgres.models import PostgresModels
 from assistant.adapters.postgres.partitions import keep_partitions
 from assistant.adapters.postgres.prompts import PostgresPrompts
 from assistant.adapters.postgres.seeds import PostgresSeeds
+from assistant.adapters.postgres.token_sums import PostgresTokenSums
 from assistant.adapters.postgres.usage import PostgresUsage
+from assistant.adapters.providers.anthropic import ANTHROPIC_URL, AnthropicProvider
 from assistant.adapters.providers.builtin import ExtractiveProvider
 from assistant.adapters.providers.http import HttpClient
 from assistant.adapters.providers.ollama import OllamaProvider
-from assistant.adapters.providers.registry import ProviderRegistry
+from assistant.adapters.providers.openai import OPENAI_URL, OpenAiProvider
+from assistant.adapters.providers.registry import ProviderRegistry, api_key
 from assistant.adapters.telemetry import PrometheusTelemetry
+from assistant.adapters.tokenizers import TokenizerLibrary
 from assistant.api.endpoint import GraphQLEndpoint
 from assistant.api.graphiql import load_graphiql
 from assistant.api.health import operations_routes
 from assistant.api.request_log import RequestLog
 from assistant.api.schema import create_schema
 from assistant.domain.caller import PLATFORM_TENANT
-from assistant.domain.model import ProviderConfig, ProviderKind
+from assistant.domain.model import CircuitState, ProviderConfig, ProviderKind
 from assistant.domain.ports import TimeLimits
 from assistant.services import Services
+from assistant.services.administration import Administration
+from assistant.services.answers import Answers
 from assistant.services.api_keys import ApiKeys
+from assistant.services.attempts import Attempts
+from assistant.services.bulkheads import Bulkhead, Bulkheads, BulkheadSettings
+from assistant.services.circuits import Circuits, CircuitSettings
 from assistant.services.completion import Completions
+from assistant.services.embeddings import TextEmbedding
 from assistant.services.failover import Failover
 from assistant.services.identity import Authenticator, ClaimNames
+from assistant.services.latencies import Latencies
 from assistant.services.ledger import Ledger
+from assistant.services.model_removal import ModelRemoval
 from assistant.services.models import Models
 from assistant.services.prompts import Prompts
+from assistant.services.pulls import Pulls
+from assistant.services.retries import Retries
+from assistant.services.routing import Router
 from assistant.services.seeds import read_seeds
+from assistant.services.token_counting import TokenCounting
 from assistant.services.usage import UsageReports
 from assistant.settings import AuthMode, Settings, is_loopback
 
@@ -118,6 +143,19 @@ def create_app(settings: Settings) -> Starlette:
                     ProviderKind.OLLAMA: lambda row: OllamaProvider(
                         row.base_url or settings.ollama_url, http
                     ),
+                    ProviderKind.OPENAI: lambda row: OpenAiProvider(
+                        row.base_url or settings.openai_base_url or OPENAI_URL,
+                        # A host of one's own may want no key; the vendor's always does.
+                        api_key(row, is_optional=settings.openai_base_url is not None),
+                        http,
+                        row.name,
+                    ),
+                    ProviderKind.ANTHROPIC: lambda row: AnthropicProvider(
+                        row.base_url or settings.anthropic_base_url or ANTHROPIC_URL,
+                        api_key(row, is_optional=settings.anthropic_base_url is not None),
+                        http,
+                        row.name,
+                    ),
                     ProviderKind.BUILTIN: lambda _row: ExtractiveProvider(embedder),
                 }
             )
@@ -130,16 +168,60 @@ def create_app(settings: Settings) -> Starlette:
             stack.push_async_callback(ledger.drain, _SETTLE_AFTER_CANCEL_S)
 
             prompts = Prompts(PostgresPrompts(db))
-            models = Models(PostgresModels(db), connect, settings.provider_poll_interval_s)
+            catalog_store = PostgresModels(db)
+            models = Models(catalog_store, connect, settings.provider_poll_interval_s)
+            circuits = Circuits(PostgresCircuits(db), clock, _circuit_settings(settings))
+            stack.push_async_callback(circuits.drain)
+            bulkheads = Bulkheads(clock, _bulkhead_settings(settings))
+            latencies = Latencies(random.Random())  # noqa: S311 - spreads load, guards nothing
+            attempts = Attempts(
+                connect, clock, circuits=circuits, bulkheads=bulkheads, latencies=latencies
+            )
+            retries = Retries(clock, random.Random())  # noqa: S311 - spreads load, guards nothing
+            tokens = TokenCounting(TokenizerLibrary(settings.tokenizer_dir), PostgresTokenSums(db))
+            stack.push_async_callback(tokens.save)
+            router = Router(
+                tokens=tokens,
+                languages=LangidDetector(),
+                circuits=circuits,
+                latencies=latencies,
+                clock=clock,
+                why_unhealthy=lambda config: models.state(config).reason,
+            )
             completions = Completions(
                 ledger=ledger,
                 prompts=prompts,
                 models=models,
-                failover=Failover(connect, clock, _time_limits(settings)),
+                router=router,
+                answers=Answers(
+                    Failover(attempts, retries, latencies, tokens, _time_limits(settings))
+                ),
                 store=PostgresCompletions(db),
             )
+            embeddings = TextEmbedding(
+                models=models,
+                connect=connect,
+                circuits=circuits,
+                bulkheads=bulkheads,
+                retries=retries,
+                store=ledger_store,
+                clock=clock,
+                telemetry=telemetry,
+                time_limits=_time_limits(settings),
+            )
+            pulls = Pulls(models, connect)
+            stack.push_async_callback(pulls.close)
             services = Services(
-                completions, prompts, models, UsageReports(PostgresUsage(db), clock), telemetry
+                completions=completions,
+                prompts=prompts,
+                models=models,
+                administration=Administration(catalog_store, models, clock),
+                embeddings=embeddings,
+                pulls=pulls,
+                removal=ModelRemoval(catalog_store, models, connect),
+                usage=UsageReports(PostgresUsage(db), clock),
+                circuits=circuits,
+                telemetry=telemetry,
             )
             authenticator = Authenticator(
                 is_dev=settings.auth_mode is AuthMode.DEV,
@@ -183,6 +265,7 @@ def create_app(settings: Settings) -> Starlette:
             telemetry.watch(
                 "assistant_running", "Completions that run now.", lambda: ledger.running
             )
+            watch_providers(telemetry, circuits, bulkheads)
 
             def forget(tenant_id: str) -> None:
                 prompts.forget(tenant_id)
@@ -192,6 +275,8 @@ def create_app(settings: Settings) -> Starlette:
                 ("partitions", lambda: keep_partitions(db, settings.retention_months)),
                 ("providers", models.watch),
                 ("catalog", lambda: _follow_catalog(db, forget)),
+                ("circuits", lambda: _follow_circuits(db, circuits)),
+                ("tokens", tokens.keep_saved),
             ):
                 task = asyncio.create_task(_forever(name, work), name=name)
                 stack.push_async_callback(_cancelled, task)
@@ -209,6 +294,57 @@ def _time_limits(settings: Settings) -> TimeLimits:
         first_event_s=settings.provider_first_event_timeout_s,
         between_events_s=settings.provider_between_events_timeout_s,
         total_s=settings.completion_timeout_s,
+    )
+
+
+def _circuit_settings(settings: Settings) -> CircuitSettings:
+    return CircuitSettings(
+        failures=settings.circuit_failures,
+        open_s=settings.circuit_open_s,
+        # Who tries again may have to wait for a model to be loaded.
+        probe_s=settings.provider_queue_timeout_s + settings.provider_first_event_timeout_s,
+    )
+
+
+def _bulkhead_settings(settings: Settings) -> BulkheadSettings:
+    return BulkheadSettings(
+        max_concurrency=settings.provider_max_concurrency,
+        max_waiting=settings.provider_max_waiting,
+        max_wait_s=settings.provider_queue_timeout_s,
+    )
+
+
+def watch_providers(
+    telemetry: PrometheusTelemetry, circuits: Circuits, bulkheads: Bulkheads
+) -> None:
+    """Show who is held back, and whose queue is how long. Tenants' providers of one name add up."""
+
+    def by_provider(read: Callable[[Bulkhead], int]) -> Mapping[tuple[str, ...], float]:
+        totals: Counter[tuple[str, ...]] = Counter()
+        for (_tenant, name), bulkhead in bulkheads.by_provider.items():
+            totals[(name,)] += read(bulkhead)
+        return totals
+
+    telemetry.watch_each(
+        "assistant_provider_calls_running",
+        "Calls of a provider that run now.",
+        ["provider"],
+        lambda: by_provider(lambda bulkhead: bulkhead.running),
+    )
+    telemetry.watch_each(
+        "assistant_provider_calls_waiting",
+        "Calls that wait for a place with a provider.",
+        ["provider"],
+        lambda: by_provider(lambda bulkhead: bulkhead.waiting),
+    )
+    telemetry.watch_each(
+        "assistant_circuit_state",
+        "Models that are held back: 1 open, 0.5 half-open. Those that are not have no series.",
+        ["provider", "model"],
+        lambda: {
+            (key.provider, key.model): 1.0 if circuits.state(key) is CircuitState.OPEN else 0.5
+            for key in circuits.not_closed
+        },
     )
 
 
@@ -256,3 +392,12 @@ async def _follow_catalog(db: Database, forget: Callable[[str], None]) -> None:
     """Forget what other replicas and administrators have changed."""
     async for tenant_id in listen(db, CATALOG_CHANNEL):
         forget(PLATFORM_TENANT if tenant_id == EVERYTHING else tenant_id)
+
+
+async def _follow_circuits(db: Database, circuits: Circuits) -> None:
+    """Hold back what another replica has found to fail, and let through what works again."""
+    async for payload in listen(db, CIRCUIT_CHANNEL):
+        if payload == EVERYTHING:
+            await circuits.learn_all()
+        else:
+            circuits.learn(notice_of(payload))

@@ -17,6 +17,7 @@
     │   ├── ProviderRejected         understood the call and refused it
     │   │   └── QuotaExhausted       its account with the provider is used up
     │   ├── ProviderTimeout
+    │   │   └── TimeLimitReached     within the limits of the provider, but the caller's is up
     │   ├── StreamInterrupted        broke off after text had been received
     │   └── InvalidResponse          answered something that is not its protocol
     │       └── SchemaViolated       answered, but not what the response schema asks for
@@ -171,6 +172,10 @@ class ProviderTimeout(UpstreamError):
     """The provider did not answer within the time limit."""
 
     code = ErrorCode.PROVIDER_TIMEOUT
+
+
+class TimeLimitReached(ProviderTimeout):
+    """The caller's own time limit is up. It says nothing of the provider."""
 
 
 class StreamInterrupted(UpstreamError):

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     anthropic_api_key: SecretStr | None = None
     anthropic_base_url: str | None = None
     embedding_dir: Path = Field(_SHARE / "embedding", description="model.onnx, tokenizer.json.")
+    tokenizer_dir: Path | None = Field(
+        None, description="Models' own vocabularies: <provider>/<model>/tokenizer.json."
+    )
     provider_connect_timeout_s: float = Field(5.0, gt=0)
     provider_first_event_timeout_s: float = Field(
         120.0, gt=0, description="May include a model load."
@@ -80,6 +83,16 @@ class Settings(BaseSettings):
     provider_poll_interval_s: float = Field(
         5.0, gt=0, description="How often model lists are read: when a pulled model is noticed."
     )
+
+    provider_max_concurrency: int = Field(
+        256, ge=1, description="Calls at once of one provider, where its row does not say."
+    )
+    provider_max_waiting: int = Field(1_000, ge=0, description="Calls that may wait for a place.")
+    provider_queue_timeout_s: float = Field(10.0, gt=0, description="How long a call may wait.")
+    circuit_failures: int = Field(
+        5, ge=1, description="So many in a row, and a model is not called for a while."
+    )
+    circuit_open_s: float = Field(60.0, gt=0, description="How long it is not called then.")
 
     # --- the edge
     max_body_bytes: int = Field(1_000_000, ge=1_000)
@@ -96,11 +109,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     retention_months: int = Field(13, ge=1, description="How long completions and usage are kept.")
 
-    @field_validator("data_dir", "embedding_dir", "graphiql_dir")
+    @field_validator("data_dir", "embedding_dir", "graphiql_dir", "tokenizer_dir")
     @classmethod
-    def _at_home(cls, folder: Path) -> Path:
+    def _at_home(cls, folder: Path | None) -> Path | None:
         # A shell expands ~, a compose file or a service manager does not.
-        return folder.expanduser()
+        return None if folder is None else folder.expanduser()
 
     @field_validator("ollama_url", "openai_base_url", "anthropic_base_url")
     @classmethod

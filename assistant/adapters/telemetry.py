@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -18,9 +20,11 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from assistant import __version__
-from assistant.domain.completion import Attempt, Completion
+from assistant.domain.completion import Attempt, AttemptOutcome, Completion
 
 _log = structlog.get_logger(__name__)
 
@@ -75,6 +79,29 @@ class _Series:
                 values = (OTHER,) * len(values)
             child = self._children[values] = self._metric.labels(*values)
         return child
+
+
+class _Each(Collector):
+    """A gauge whose series are read when they are scraped: as many as there are then."""
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        labels: Sequence[str],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
+    ) -> None:
+        self._family = partial(GaugeMetricFamily, name, description, labels=labels)
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        family = self._family()
+        for values, number in islice(self._read().items(), _MAX_SERIES):
+            family.add_metric(values, number)
+        yield family
+
+    def describe(self) -> Iterator[Metric]:
+        yield self._family()
 
 
 class PrometheusTelemetry:
@@ -136,6 +163,12 @@ class PrometheusTelemetry:
             _DURATION_S,
             "outcome",
         )
+        self._attempts = counter(
+            "assistant_attempts_total",
+            "Calls of providers, and those that were held back (outcome CIRCUIT_OPEN, or code "
+            "RATE_LIMITED for a full queue). code is empty where one succeeded.",
+            *("model", "outcome", "code"),
+        )
         self._attempt_duration = histogram(
             "gen_ai_client_operation_duration_seconds",
             "One call of one provider. error_type is empty where it succeeded.",
@@ -167,6 +200,16 @@ class PrometheusTelemetry:
                 return math.nan
 
         Gauge(name, description, registry=self._registry).set_function(read_or_nan)
+
+    def watch_each(
+        self,
+        name: str,
+        description: str,
+        labels: Sequence[str],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
+    ) -> None:
+        """Export as the gauge ``name`` what ``read`` returns at each scrape, by label values."""
+        self._registry.register(_Each(name, description, labels, read))
 
     def completion_settled(self, completion: Completion, prompt_name: str | None = None) -> None:
         """Count a completion and its attempts. ``prompt_name``: the catalog's, where it was found."""
@@ -204,6 +247,9 @@ class PrometheusTelemetry:
         name = model.removeprefix(f"{attempt.provider}/")
         call = ("chat", attempt.provider, name)
         error = attempt.error_code.value if attempt.error_code else ""
+        self._attempts.at(model, attempt.outcome.value, error).inc()
+        if attempt.outcome is AttemptOutcome.CIRCUIT_OPEN:
+            return
         self._attempt_duration.at(*call, error).observe(attempt.latency_ms / 1_000)
         usage = attempt.usage
         for kind, token_type, tokens in (

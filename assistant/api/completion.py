@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Self, cast
 from uuid import UUID
 
 import strawberry
@@ -136,7 +136,7 @@ class CompletionResponse:
         return cls(
             id=strawberry.ID(str(completion.id)),
             text=completion.text,
-            json=None,
+            json=cast("JSON | None", completion.json),
             status=completion.status,
             finish_reason=completion.finish_reason,
             usage=TokenUsage.of(completion.usage),

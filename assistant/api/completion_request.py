@@ -9,7 +9,8 @@ from strawberry.scalars import JSON
 
 from assistant.api.context import Context
 from assistant.domain import completion as domain
-from assistant.domain.completion import MessageRole
+from assistant.domain.completion import InterruptionPolicy, MessageRole
+from assistant.domain.model import RoutingStrategy
 from assistant.domain.values import JsonObject
 from assistant.errors import BadUserInput
 
@@ -74,10 +75,28 @@ class CompletionRequest:
     text: str | None = strawberry.field(default=None, description="Shorthand for one user message.")
     model: str | None = strawberry.field(
         default=None,
-        description="A model id or a model group; the service chooses when it is absent.",
+        description="A model id, a model's name without its provider (any provider's), or a model "
+        "group; the routing rules choose when it is absent.",
     )
     parameters: GenerationParameters | None = strawberry.field(
         default=None, description="How to generate."
+    )
+    response_schema: JSON | None = strawberry.field(
+        default=None,
+        description="A JSON Schema (draft 2020-12) that the answer must satisfy; the prompt's own "
+        "by default.",
+    )
+    requires_accuracy: bool | None = strawberry.field(
+        default=False, description="Routing rules can prefer better models for it."
+    )
+    strategy: RoutingStrategy | None = strawberry.field(
+        default=None,
+        description="Which models are tried first, or at all; the group's, else LOCAL_FIRST, by "
+        "default.",
+    )
+    on_interruption: InterruptionPolicy | None = strawberry.field(
+        default=InterruptionPolicy.ERROR,
+        description="What to do when a provider breaks off after text was streamed.",
     )
     feature: str | None = strawberry.field(
         default=None,
@@ -88,7 +107,11 @@ class CompletionRequest:
     )
 
     def to_domain(self, context: Context) -> domain.CompletionRequest:
-        for name, value in (("variables", self.variables), ("metadata", self.metadata)):
+        for name, value in (
+            ("variables", self.variables),
+            ("metadata", self.metadata),
+            ("responseSchema", self.response_schema),
+        ):
             if value is not None and not isinstance(value, dict):
                 raise BadUserInput(f"{name} must be a JSON object, as in {{}}.", path=(name,))
         return domain.CompletionRequest(
@@ -105,6 +128,10 @@ class CompletionRequest:
             text=self.text,
             model=self.model,
             parameters=(self.parameters or GenerationParameters()).to_domain(),
+            response_schema=cast("JsonObject | None", self.response_schema),
+            requires_accuracy=bool(self.requires_accuracy),
+            strategy=self.strategy,
+            on_interruption=self.on_interruption or InterruptionPolicy.ERROR,
             feature=self.feature,
             metadata=cast("JsonObject | None", self.metadata),
         )

@@ -54,6 +54,31 @@ class ReasoningDelta(CompletionChunk):
     text: str = strawberry.field(description="May hold several tokens.")
 
 
+@strawberry.type(
+    description="Another model starts over: what was streamed so far is void "
+    "(onInterruption: RESTART)."
+)
+class CompletionRestarted(CompletionChunk):
+    reason: ErrorCode = strawberry.field(description="Why the answer so far is void.")
+    model_id: strawberry.Private[str]
+
+    @strawberry.field(description="The model that answers now.")
+    async def model(self, info: Info) -> Model:
+        return await model_of(info, self.model_id)
+
+
+@strawberry.type(
+    description="Another model goes on from the text so far (onInterruption: CONTINUE)."
+)
+class CompletionContinued(CompletionChunk):
+    reason: ErrorCode = strawberry.field(description="Why the first model does not go on.")
+    model_id: strawberry.Private[str]
+
+    @strawberry.field(description="The model that goes on.")
+    async def model(self, info: Info) -> Model:
+        return await model_of(info, self.model_id)
+
+
 @strawberry.type(description="Ends the stream: the answer is whole.")
 class CompletionFinished(CompletionChunk):
     response: CompletionResponse = strawberry.field(description="The settled completion.")
@@ -71,7 +96,15 @@ class CompletionFailed(CompletionChunk):
     )
 
 
-CHUNKS = (CompletionStarted, TokenDelta, ReasoningDelta, CompletionFinished, CompletionFailed)
+CHUNKS = (
+    CompletionStarted,
+    TokenDelta,
+    ReasoningDelta,
+    CompletionRestarted,
+    CompletionContinued,
+    CompletionFinished,
+    CompletionFailed,
+)
 
 
 def _chunk(event: domain.StreamEvent, id_: strawberry.ID, sequence: int) -> CompletionChunk:
@@ -91,6 +124,22 @@ def _chunk(event: domain.StreamEvent, id_: strawberry.ID, sequence: int) -> Comp
                 created_at=event.created_at,
                 model_id=event.model,
                 prompt_version_id=event.prompt_version_id,
+            )
+        case domain.CompletionRestarted():
+            return CompletionRestarted(
+                event_id=event_id,
+                completion_id=id_,
+                sequence=sequence,
+                reason=event.reason,
+                model_id=event.model,
+            )
+        case domain.CompletionContinued():
+            return CompletionContinued(
+                event_id=event_id,
+                completion_id=id_,
+                sequence=sequence,
+                reason=event.reason,
+                model_id=event.model,
             )
         case domain.CompletionFinished():
             return CompletionFinished(

@@ -212,7 +212,7 @@ _described(
     TokenMethod,
     "How a prompt's tokens were counted before a call.",
     name="TokenCountMethod",
-    EXACT="With the model's own tokenizer.",
+    EXACT="With the model's own tokenizer; only what its provider adds to the texts is estimated.",
     CALIBRATED="Estimated, with weights learnt from what the provider counted before.",
-    ESTIMATE="Estimated by the text's surface alone.",
+    ESTIMATE="Estimated by the text alone.",
 )

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from graphql import (
     ExecutionResult,
+    GraphQLFloat,
+    GraphQLList,
+    GraphQLNonNull,
     GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
     OperationType,
     get_nullable_type,
     is_leaf_type,
@@ -110,12 +116,39 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
             parent_type, source, field_details_list, path, position_context
         )
 
+    def complete_list_value(
+        self,
+        return_type: GraphQLList[GraphQLOutputType],
+        field_details_list: FieldDetailsList,
+        info: GraphQLResolveInfo[Any],
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> AwaitableOrValue[list[Any]]:
+        # A thousand vectors are half a million numbers, which are what they shall be already.
+        if _are_floats(return_type.of_type, result):
+            return result  # type: ignore[no-any-return]
+        return super().complete_list_value(
+            return_type, field_details_list, info, path, result, position_context
+        )
+
     def _reader(
         self, parent_type: GraphQLObjectType, details: FieldDetailsList
     ) -> Callable[[Any], Any] | None:
         if self.middleware_manager is not None:
             return None
         return _reader(parent_type, details[0].node.name.value)
+
+
+def _are_floats(item_type: GraphQLOutputType, result: Any) -> bool:
+    """Whether ``result`` is a list of what a ``Float!`` answers unchanged."""
+    return (
+        isinstance(result, list)
+        and isinstance(item_type, GraphQLNonNull)
+        and item_type.of_type is GraphQLFloat
+        and set(map(type, result)) == {float}
+        and all(map(isfinite, result))
+    )
 
 
 @lru_cache(maxsize=10_000)  # more than a schema has fields

@@ -54,7 +54,9 @@ class Limits:
     directives: int = 50
     page_size: int = 100
     page_arguments: frozenset[str] = frozenset({"first"})
-    paid_fields: frozenset[str] = frozenset({"generateCompletion", "completionStream"})
+    paid_fields: frozenset[str] = frozenset(
+        {"generateCompletion", "completionStream", "createEmbeddings"}
+    )
     looping_fields: frozenset[str] = frozenset({"models", "versions"})
 
 
@@ -131,8 +133,8 @@ class Scale:
                 )
         if len(weight.paid) > 1:
             yield _too_much(
-                f"An operation may run one completion, this one asks for {len(weight.paid)}: "
-                "send an operation for each."
+                "An operation may run one completion, or embed once; this one asks for "
+                f"{len(weight.paid)}: send an operation for each."
             )
         for name in sorted(weight.loops):
             yield _too_much(

@@ -8,12 +8,18 @@ import strawberry
 import strawberry.federation as fed
 
 from assistant.api.context import Info
-from assistant.api.enums import CircuitState
 from assistant.api.money import Money, usd
 from assistant.api.scalars import BigInt
 from assistant.domain import model as domain
 from assistant.domain.caller import Scope
-from assistant.domain.model import ModelCapability, ProviderKind, TaskType
+from assistant.domain.model import (
+    CircuitState,
+    ModelCapability,
+    ModelKey,
+    ProviderKind,
+    RoutingStrategy,
+    TaskType,
+)
 from assistant.domain.ports import ModelCatalog
 
 
@@ -35,6 +41,11 @@ class Model:
     output_price_per_1m_tokens: Money = strawberry.field(
         name="outputPricePer1MTokens", description="Price of a million answer tokens."
     )
+    cached_input_price_per_1m_tokens: Money | None = strawberry.field(
+        name="cachedInputPricePer1MTokens",
+        description="Price of a million prompt tokens that the provider had in its cache; null "
+        "where they cost as much as others.",
+    )
     size_bytes: BigInt | None = strawberry.field(
         description="Size on disk, where its provider says."
     )
@@ -45,6 +56,14 @@ class Model:
     @strawberry.field(description="Who runs it.")
     async def provider(self, info: Info) -> Provider:
         return await Provider.named(info, self.provider_name)
+
+    @strawberry.field(description="Whether it is called, or held back after failures.")
+    async def circuit(self, info: Info) -> CircuitState:
+        config = (await _catalog(info)).providers.get(self.provider_name)
+        if config is None:
+            return CircuitState.CLOSED
+        key = ModelKey(config.tenant_id, config.name, self.name)
+        return info.context.services.circuits.state(key)
 
     @classmethod
     def of(cls, model: domain.Model) -> Self:
@@ -57,6 +76,9 @@ class Model:
             max_output_tokens=model.max_output_tokens,
             input_price_per_1m_tokens=usd(model.input_price),
             output_price_per_1m_tokens=usd(model.output_price),
+            cached_input_price_per_1m_tokens=(
+                None if model.cached_input_price is None else usd(model.cached_input_price)
+            ),
             size_bytes=None if model.size_bytes is None else BigInt(model.size_bytes),
             is_available=model.is_available,
             is_allowed=model.is_allowed,
@@ -87,7 +109,8 @@ class Provider:
     is_local: bool = strawberry.field(description="Whether text stays on our own machines.")
     is_healthy: bool = strawberry.field(description="Whether it answered when it was last asked.")
     circuit: CircuitState = strawberry.field(
-        description="Whether it is called; CLOSED, as no calls are held back yet."
+        description="Whether its models are called: OPEN where one of them is held back, HALF_OPEN "
+        "where one is tried again."
     )
     models: list[Model] = strawberry.field(description="Its models, allowed or not, there or not.")
 
@@ -106,7 +129,7 @@ class Provider:
             kind=config.kind,
             is_local=config.is_local,
             is_healthy=info.context.services.models.state(config).is_healthy,
-            circuit=CircuitState.CLOSED,
+            circuit=info.context.services.circuits.worst(config),
             models=[Model.of(m) for m in catalog.models.values() if m.provider == config.name],
         )
 
@@ -118,10 +141,22 @@ class ModelGroup:
     fallback_group: str | None = strawberry.field(
         description="The group to try when no model of this one can serve."
     )
+    strategy: RoutingStrategy | None = strawberry.field(
+        description="How its models are ordered; null: as they are listed."
+    )
+    is_hedged: bool = strawberry.field(
+        description="Whether a first token that is late makes a second model be asked as well."
+    )
 
     @classmethod
     def of(cls, group: domain.ModelGroup) -> ModelGroup:
-        return cls(name=group.name, models=list(group.models), fallback_group=group.fallback_group)
+        return cls(
+            name=group.name,
+            models=list(group.models),
+            fallback_group=group.fallback_group,
+            strategy=group.strategy,
+            is_hedged=group.is_hedged,
+        )
 
 
 async def _catalog(info: Info) -> ModelCatalog:

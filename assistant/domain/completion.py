@@ -204,6 +204,13 @@ class CacheOutcome(StrEnum):
     BYPASSED = "BYPASSED"
 
 
+class Operation(StrEnum):
+    """What a model was used for, by the name that telemetry has for it."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+
+
 class AttemptOutcome(StrEnum):
     """How one call of one provider ended."""
 
@@ -284,6 +291,7 @@ class Completion:
     error_code: ErrorCode | None = None
     feature: str | None = None
     json: JsonValue = None
+    operation: Operation = Operation.CHAT
 
 
 # ------------------------------------------------- what a provider yields, what a stream carries

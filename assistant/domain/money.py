@@ -17,7 +17,23 @@ class Money:
 
 
 def token_cost(
-    prompt_tokens: int, completion_tokens: int, input_price: Decimal, output_price: Decimal
+    prompt_tokens: int,
+    completion_tokens: int,
+    input_price: Decimal,
+    output_price: Decimal,
+    *,
+    cached_tokens: int = 0,
+    cached_input_price: Decimal | None = None,
 ) -> Decimal:
-    """Cost in USD of some tokens at prices in USD per million tokens; exact."""
-    return (prompt_tokens * input_price + completion_tokens * output_price) / _TOKENS_PER_PRICE
+    """Cost in USD of some tokens at prices in USD per million tokens; exact.
+
+    ``cached_tokens`` are those of the prompt that the provider had in its cache; they cost
+    ``cached_input_price`` where there is one.
+    """
+    if cached_input_price is None or not cached_tokens:
+        prompt_cost = prompt_tokens * input_price
+    else:
+        prompt_cost = (
+            prompt_tokens - cached_tokens
+        ) * input_price + cached_tokens * cached_input_price
+    return (prompt_cost + completion_tokens * output_price) / _TOKENS_PER_PRICE

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from assistant.domain.completion import Message
+from assistant.domain.model import ModelKey
 
 
 class TokenMethod(StrEnum):
@@ -36,12 +37,36 @@ class TokenMethod(StrEnum):
 class TokenCount:
     """Tokens of a prompt for one model. ``error`` is the relative error to expect (0.05 is 5 %).
 
-    None where nothing is known of it; 0 for an exact count.
+    It is what such counts of this model have been off by on average, by what its provider
+    reported afterwards; None until enough has been reported. An EXACT count may be off as well:
+    its texts are exact, what the provider puts around them is not known before.
     """
 
     tokens: int
     method: TokenMethod = TokenMethod.ESTIMATE
     error: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSums:
+    """What has been learnt of a model's counts on one basis: sums of numbers, nothing of a text.
+
+    ``basis`` names what the sums are over, and with it their order and number. ``samples`` were
+    added up, older ones with less weight.
+    """
+
+    key: ModelKey
+    basis: str
+    samples: int
+    sums: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSumsChange:
+    """What ``added.samples`` more samples do to such sums: each becomes old * kept + added."""
+
+    added: TokenSums
+    kept: tuple[float, ...]
 
 
 TOKENS_PER_MESSAGE = 5

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from assistant.domain.ports import Telemetry
+from assistant.services.administration import Administration
+from assistant.services.circuits import Circuits
 from assistant.services.completion import Completions
+from assistant.services.embeddings import TextEmbedding
+from assistant.services.model_removal import ModelRemoval
 from assistant.services.models import Models
 from assistant.services.prompts import Prompts
+from assistant.services.pulls import Pulls
 from assistant.services.usage import UsageReports
 
 
@@ -18,5 +23,10 @@ class Services:
     completions: Completions
     prompts: Prompts
     models: Models
+    administration: Administration
+    embeddings: TextEmbedding
+    pulls: Pulls
+    removal: ModelRemoval
     usage: UsageReports
+    circuits: Circuits
     telemetry: Telemetry

@@ -8,11 +8,13 @@ from uuid import UUID
 from assistant.domain.caller import Caller, Scope
 from assistant.domain.completion import Completion, CompletionRequest
 from assistant.domain.ports import CompletionStore
-from assistant.services.failover import Emit, Failover
+from assistant.services.answers import Answers
+from assistant.services.failover import Emit
 from assistant.services.ledger import Ledger
 from assistant.services.models import Models
 from assistant.services.prompts import Prompts
-from assistant.services.routing import route
+from assistant.services.response_schema import ResponseSchema
+from assistant.services.routing import RouteExplanation, Router
 
 
 async def discard(_event: object) -> None:
@@ -28,13 +30,15 @@ class Completions:
         ledger: Ledger,
         prompts: Prompts,
         models: Models,
-        failover: Failover,
+        router: Router,
+        answers: Answers,
         store: CompletionStore,
     ) -> None:
         self._ledger = ledger
         self._prompts = prompts
         self._models = models
-        self._failover = failover
+        self._router = router
+        self._answers = answers
         self._store = store
 
     async def complete(self, request: CompletionRequest, emit: Emit = discard) -> Completion:
@@ -49,13 +53,24 @@ class Completions:
         """
         async with self._ledger.entry(request) as entry:
             request.caller.require(Scope.COMPLETE)
-            request.check()
+            check_request(request)
             prompt = await self._prompts.render(request)
             catalog = await self._models.catalog(request.caller.tenant_id)
-            chosen = route(request, prompt, catalog)
-            await entry.open(prompt, chosen)
-            await self._failover.answer(entry, emit, streamed=emit is not discard)
+            route = await self._router.route(request, prompt, catalog)
+            await entry.open(prompt, route)
+            await self._answers.give(entry, emit, streamed=emit is not discard)
         return entry.completion
+
+    async def explain(self, request: CompletionRequest) -> RouteExplanation:
+        """What ``complete`` would do with ``request``, and why. Calls no model, records nothing.
+
+        Raises: RequestError.
+        """
+        request.caller.require(Scope.COMPLETE)
+        check_request(request)
+        prompt = await self._prompts.render(request)
+        catalog = await self._models.catalog(request.caller.tenant_id)
+        return await self._router.explain(request, prompt, catalog)
 
     async def find(self, caller: Caller, ids: Sequence[UUID]) -> Mapping[UUID, Completion]:
         """Those of ``ids`` that are the caller's own, or of their tenant for administrators.
@@ -68,6 +83,13 @@ class Completions:
             for id_, completion in found.items()
             if completion.model and (caller.may(Scope.ADMIN) or _is_own(completion, caller))
         }
+
+
+def check_request(request: CompletionRequest) -> None:
+    """Raises BadUserInput for what is wrong with a request on its own."""
+    request.check()
+    if request.response_schema is not None:
+        ResponseSchema.parse(request.response_schema)
 
 
 def _is_own(completion: Completion, caller: Caller) -> bool:

@@ -3,162 +3,362 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from assistant.domain.completion import (
-    Attempt,
-    AttemptOutcome,
+    CompletionContinued,
+    CompletionRestarted,
     CompletionStarted,
     GenerationFinished,
     GenerationParameters,
+    InterruptionPolicy,
+    Message,
+    MessageRole,
     ProgressEvent,
+    ProviderEvent,
     ReasoningDelta,
     TextDelta,
-    TokenUsage,
+    ToolCallDelta,
 )
 from assistant.domain.model import Model
-from assistant.domain.money import token_cost
-from assistant.domain.ports import Clock, ProviderCall, ProviderConnector, TimeLimits
+from assistant.domain.ports import ProviderCall, TimeLimits, TokenCounter
 from assistant.domain.tokens import estimate_tokens
+from assistant.domain.values import JsonObject
 from assistant.errors import (
     AssistantError,
+    CircuitOpen,
     ContextLengthExceeded,
     ErrorCode,
+    ProviderBusy,
     ProviderTimeout,
     StreamInterrupted,
     UpstreamError,
 )
+from assistant.services.attempts import Attempts, Deadline
+from assistant.services.hedging import HedgeBudget, race
+from assistant.services.latencies import Latencies
 from assistant.services.ledger import LedgerEntry
+from assistant.services.retries import Retries
 from assistant.services.routing import Candidate
+from assistant.services.seam import Seam
 
 Emit: TypeAlias = Callable[[ProgressEvent], Awaitable[None]]
 
+# How long it is worth to wait for a provider that names a time: less, where another one may answer.
+_PATIENCE_S = 10.0
+_PATIENCE_WITH_OTHERS_S = 2.0
+
+_GO_ON = (
+    "Your answer was interrupted. Continue it exactly where it stops: repeat nothing of it, "
+    "explain nothing, and begin with the very next word."
+)
+
+
+@dataclass(slots=True)
+class _Work:
+    """One answer in the making: what is asked, of whom, until when, and what has come of it."""
+
+    entry: LedgerEntry
+    emit: Emit
+    messages: tuple[Message, ...]
+    parameters: GenerationParameters
+    response_schema: JsonObject | None
+    streamed: bool
+    time_limits: TimeLimits
+    deadline: Deadline
+    remaining: list[Candidate]
+    interruption: ErrorCode | None = None
+    seam: Seam | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An answer whose first event is there."""
+
+    candidate: Candidate
+    first: ProviderEvent
+    events: AsyncGenerator[ProviderEvent, None]
+
 
 class Failover:
-    """Moves on to the next candidate as long as the client has seen nothing of an answer."""
+    """Moves on to the next candidate for as long as the client has seen nothing of an answer.
+
+    After that the request says: an error, a new answer, or the next model goes on from the text.
+    """
 
     def __init__(
         self,
-        connect: ProviderConnector,
-        clock: Clock,
+        attempts: Attempts,
+        retries: Retries,
+        latencies: Latencies,
+        tokens: TokenCounter,
         time_limits: TimeLimits,
     ) -> None:
-        self._connect = connect
-        self._clock = clock
+        self._tokens = tokens
+        self._attempts = attempts
+        self._retries = retries
+        self._latencies = latencies
         self._time_limits = time_limits
+        self._hedges = HedgeBudget()
 
-    async def answer(self, entry: LedgerEntry, emit: Emit, *, streamed: bool) -> None:
-        """Fill ``entry`` with an answer from the first candidate of its route that gives one.
+    async def answer(
+        self,
+        entry: LedgerEntry,
+        emit: Emit,
+        *,
+        streamed: bool,
+        candidates: Sequence[Candidate],
+        messages: tuple[Message, ...],
+        response_schema: JsonObject | None = None,
+        starts_over: ErrorCode | None = None,
+    ) -> None:
+        """Fill ``entry`` with an answer to ``messages`` from the first candidate that gives one.
 
-        Every attempt is recorded with what it used. Raises: the last candidate's UpstreamError
-        or ContextLengthExceeded; StreamInterrupted where one broke off after it had begun.
+        ``starts_over``: there was an answer already, which is void for this reason. Every attempt
+        is recorded with what it used.
+
+        Raises: the UpstreamError or ContextLengthExceeded that says best why there is none;
+        StreamInterrupted where one broke off that the client has seen some of.
         """
-        assert entry.route is not None and entry.prompt is not None
+        work = self._work(entry, emit, streamed, candidates, messages, response_schema)
+        if starts_over is not None:
+            work.interruption = starts_over
+            entry.void()
+        failure: AssistantError | None = None
+        try:
+            async with asyncio.timeout_at(work.deadline.at):
+                while work.remaining:
+                    candidate = self._next(work)
+                    try:
+                        return await self._answer_by(candidate, work)
+                    except (UpstreamError, ContextLengthExceeded) as error:
+                        failure = _telling(failure, error)
+                        if work.deadline.is_over:
+                            break
+                        if entry.has_begun and not self._prepare_to_go_on(work, error):
+                            break
+        except TimeoutError as error:
+            assert entry.model is not None
+            raise work.deadline.error(entry.model) from error
+        assert failure is not None
+        has_shown = streamed and (entry.has_begun or work.interruption is not None)
+        if has_shown and not isinstance(failure, StreamInterrupted | ProviderTimeout):
+            raise StreamInterrupted(f"The answer broke off: {failure.message}") from failure
+        raise failure
+
+    def _work(
+        self,
+        entry: LedgerEntry,
+        emit: Emit,
+        streamed: bool,
+        candidates: Sequence[Candidate],
+        messages: tuple[Message, ...],
+        response_schema: JsonObject | None,
+    ) -> _Work:
+        assert entry.prompt is not None
         version = entry.prompt.version
         parameters = entry.request.parameters.over(
             version.parameters if version else GenerationParameters()
         )
-        total_s = self._time_limits.total_s
-        if parameters.timeout_ms is not None:
-            total_s = min(total_s, parameters.timeout_ms / 1000)
-        deadline = asyncio.get_running_loop().time() + total_s
-        time_limits = replace(self._time_limits, total_s=total_s)
+        limits = self._time_limits
         if not streamed:
             # The one event of a whole answer comes when all of it has been generated.
-            time_limits = replace(time_limits, first_event_s=total_s)
-        failure: AssistantError | None = None
-        for candidate in entry.route.candidates:
-            model = entry.model = candidate.model
-            call = ProviderCall(
-                model=model.name,
-                messages=entry.prompt.messages,
-                parameters=_within(parameters, model),
-                streamed=streamed,
-                context_window=model.context_window,
-                estimated_tokens=entry.prompt.estimated_tokens,
-                task=entry.prompt.task,
-                variables=entry.prompt.variables,
-                time_limits=time_limits,
-            )
-            try:
-                await self._attempt(entry, candidate, call, emit, deadline)
-            except (UpstreamError, ContextLengthExceeded) as error:
-                failure = error
-                if entry.has_begun or asyncio.get_running_loop().time() >= deadline:
-                    break
-            else:
-                return
-        assert failure is not None
-        if entry.has_begun and not isinstance(failure, (StreamInterrupted, ProviderTimeout)):
-            raise StreamInterrupted(f"The answer broke off: {failure.message}") from failure
-        raise failure
+            limits = replace(limits, first_event_s=limits.total_s)
+        asked_s = None if parameters.timeout_ms is None else parameters.timeout_ms / 1000
+        is_callers = asked_s is not None and asked_s < limits.total_s
+        limit_s = asked_s if asked_s is not None and is_callers else limits.total_s
+        # A completion has one deadline, whatever it takes to make its answer fit a schema.
+        if entry.deadline_at is None:
+            entry.deadline_at = asyncio.get_running_loop().time() + limit_s
+        return _Work(
+            entry=entry,
+            emit=emit,
+            messages=messages,
+            parameters=parameters,
+            response_schema=response_schema,
+            streamed=streamed,
+            time_limits=limits,
+            deadline=Deadline(entry.deadline_at, limit_s, is_callers),
+            remaining=list(candidates),
+        )
 
-    async def _attempt(
-        self,
-        entry: LedgerEntry,
-        candidate: Candidate,
-        call: ProviderCall,
-        emit: Emit,
-        deadline: float,
-    ) -> None:
-        """One call of one provider, recorded in ``entry`` however it ends."""
-        model = candidate.model
-        started = self._clock.monotonic()
-        finished: GenerationFinished | None = None
-        is_started = False
-        outcome = AttemptOutcome.CANCELLED
-        code: ErrorCode | None = ErrorCode.CANCELLED
-        try:
-            async with (
-                asyncio.timeout_at(deadline),
-                aclosing(self._connect(candidate.provider).generate(call)) as events,
-            ):
-                async for event in events:
-                    if not is_started:
-                        is_started = True
-                        await emit(_started(entry, model))
-                    match event:
-                        case TextDelta(text):
-                            entry.text.append(text)
-                            await emit(event)
-                        case ReasoningDelta(text):
-                            entry.reasoning.append(text)
-                            await emit(event)
-                        case GenerationFinished():
-                            finished = event
-                        case _:
-                            assert_never(event)
-            if finished is None:
-                raise StreamInterrupted(f"{model.id} ended its answer without saying so.")
-            entry.finish_reason = finished.finish_reason
-            outcome, code = AttemptOutcome.SUCCEEDED, None
-        except TimeoutError as error:
-            outcome, code = AttemptOutcome.TIMED_OUT, ErrorCode.PROVIDER_TIMEOUT
-            raise ProviderTimeout(
-                f"{model.id} did not finish within {call.time_limits.total_s:g} s. "
-                "Raise parameters.timeoutMs, or ask for fewer tokens."
-            ) from error
-        except AssistantError as error:
-            is_timeout = isinstance(error, ProviderTimeout)
-            outcome = AttemptOutcome.TIMED_OUT if is_timeout else AttemptOutcome.FAILED
-            code = error.code
-            raise
-        finally:
-            ended = self._clock.monotonic()
-            entry.provider_intervals.append((started, ended))
-            entry.attempts.append(
-                Attempt(
-                    provider=model.provider,
-                    model=model.id,
-                    outcome=outcome,
-                    latency_ms=round(1000 * (ended - started)),
-                    error_code=code,
-                    usage=_usage(entry, model, finished),
-                )
+    def _next(self, work: _Work) -> Candidate:
+        """The first candidate that is left, or another host of the same model that is less busy."""
+        first = work.remaining[0]
+        hosts = [c for c in work.remaining if _is_same_model(c.model, first.model)]
+        candidate = hosts[self._latencies.least_busy([host.key for host in hosts])]
+        work.remaining.remove(candidate)
+        return candidate
+
+    # ------------------------------------------------------------------ one candidate
+
+    async def _answer_by(self, candidate: Candidate, work: _Work) -> None:
+        """The whole answer, from ``candidate`` or one that was hedged with and began sooner."""
+        begun = await self._begin_hedged(candidate, work)
+        entry, emit = work.entry, work.emit
+        entry.model = begun.candidate.model
+        async with aclosing(begun.events) as events:
+            await self._announce(begun.candidate.model, work)
+            event: ProviderEvent | None = begun.first
+            while event is not None:
+                match event:
+                    case TextDelta(text):
+                        new = text if work.seam is None else work.seam.feed(text)
+                        if new:
+                            entry.text.append(new)
+                            await emit(event if new is text else TextDelta(new))
+                    case ReasoningDelta(text):
+                        entry.reasoning.append(text)
+                        await emit(event)
+                    case ToolCallDelta():
+                        entry.tool_calls.append(event)
+                    case GenerationFinished():
+                        entry.finish_reason = event.finish_reason
+                        self._learn(event, begun.candidate, work)
+                    case _:
+                        assert_never(event)
+                event = await anext(events, None)
+        await self._let_through(work)
+
+    def _learn(self, finished: GenerationFinished, candidate: Candidate, work: _Work) -> None:
+        """Let the counts that are made before calls profit from this one's, where they compare."""
+        prompt = work.entry.prompt
+        assert prompt is not None
+        is_plain = (
+            work.messages is prompt.messages
+            and work.seam is None
+            and work.response_schema is None
+            and candidate.model.tasks is None
+            and not finished.cached_tokens
+        )
+        if is_plain and finished.prompt_tokens:
+            self._tokens.learn(prompt, candidate.model, finished.prompt_tokens, candidate.provider)
+
+    async def _announce(self, model: Model, work: _Work) -> None:
+        """Say who answers, now that somebody does."""
+        entry = work.entry
+        if not entry.is_announced:
+            entry.is_announced = True
+            await work.emit(_started(entry, model))
+        elif work.interruption is not None:
+            event = CompletionRestarted if work.seam is None else CompletionContinued
+            await work.emit(event(model.id, work.interruption))
+        work.interruption = None
+
+    async def _begin_hedged(self, candidate: Candidate, work: _Work) -> _Begun:
+        """An answer that has begun: of ``candidate``, or of the next one if that is quicker."""
+        route = work.entry.route
+        if route is None or not route.is_hedged or not work.remaining:
+            return await self._begin(candidate, work)
+        self._hedges.count_call()
+        delay_s = self._latencies.p95_s(candidate.key)
+        if delay_s is None:
+            return await self._begin(candidate, work)
+        other = work.remaining[0]
+
+        def may_start() -> bool:
+            if not self._hedges.take():
+                return False
+            work.remaining.remove(other)
+            return True
+
+        async def close(begun: _Begun) -> None:
+            await begun.events.aclose()
+
+        begun = await race(
+            lambda: self._begin(candidate, work, is_raced=True),
+            lambda: self._begin(other, work, is_raced=True),
+            delay_s=delay_s,
+            may_start=may_start,
+            discard=close,
+        )
+        if begun.candidate is candidate and other not in work.remaining:
+            work.remaining.insert(0, other)  # it was stopped, and may be of use yet
+        return begun
+
+    async def _begin(self, candidate: Candidate, work: _Work, *, is_raced: bool = False) -> _Begun:
+        """The first event of ``candidate``'s answer, in as many attempts as it is worth."""
+        work.entry.model = candidate.model
+        call = _call(candidate, work)
+
+        async def attempt() -> _Begun:
+            events = self._attempts.make(
+                work.entry, candidate, call, work.deadline, is_raced=is_raced
             )
+            return _Begun(candidate, await anext(events), events)
+
+        patience_s = _PATIENCE_WITH_OTHERS_S if work.remaining else _PATIENCE_S
+        return await self._retries.run(
+            (candidate.provider.tenant_id, candidate.provider.name),
+            attempt,
+            patience_s=lambda: min(patience_s, work.deadline.left_s),
+        )
+
+    # ----------------------------------------------------------- after an interruption
+
+    def _prepare_to_go_on(self, work: _Work, error: AssistantError) -> bool:
+        """Whether the next candidate takes over an answer that has begun."""
+        entry, policy = work.entry, work.entry.request.on_interruption
+        if not work.streamed:
+            policy = InterruptionPolicy.RESTART  # nobody has seen anything of it
+        if policy is InterruptionPolicy.ERROR:
+            return False
+        # Nobody can go on in the middle of what is generated to fit a schema, and a model that
+        # serves only some tasks cannot go on at all.
+        goes_on = (
+            policy is InterruptionPolicy.CONTINUE
+            and bool(entry.text)
+            and work.response_schema is None
+        )
+        if goes_on:
+            work.remaining = [c for c in work.remaining if c.model.tasks is None]
+        if not work.remaining:
+            return False
+        work.interruption = error.code
+        if goes_on:
+            # What the last seam still holds back repeats what is there: nothing is lost with it.
+            work.seam = Seam("".join(entry.text))
+            entry.tool_calls.clear()
+        else:
+            work.seam = None
+            entry.void()
+        return True
+
+    async def _let_through(self, work: _Work) -> None:
+        """What the seam still holds back is new after all: nothing more comes."""
+        if work.seam is not None and (rest := work.seam.flush()):
+            work.entry.text.append(rest)
+            await work.emit(TextDelta(rest))
+
+
+def _call(candidate: Candidate, work: _Work) -> ProviderCall:
+    prompt, model = work.entry.prompt, candidate.model
+    assert prompt is not None
+    messages, tokens = work.messages, candidate.count.tokens
+    if work.seam is not None:
+        so_far = "".join(work.entry.text)
+        messages = (
+            *messages,
+            Message(MessageRole.ASSISTANT, so_far),
+            Message(MessageRole.USER, _GO_ON),
+        )
+    if messages is not prompt.messages:
+        tokens += max(0, estimate_tokens(messages) - prompt.estimated_tokens)
+    return ProviderCall(
+        model=model.name,
+        messages=messages,
+        parameters=_within(work.parameters, model),
+        streamed=work.streamed,
+        context_window=model.context_window,
+        estimated_tokens=tokens,
+        task=prompt.task,
+        variables=prompt.variables,
+        time_limits=work.time_limits,
+        response_schema=work.response_schema,
+    )
 
 
 def _started(entry: LedgerEntry, model: Model) -> CompletionStarted:
@@ -174,25 +374,18 @@ def _within(parameters: GenerationParameters, model: Model) -> GenerationParamet
     return replace(parameters, max_tokens=min(asked, model.max_output_tokens))
 
 
-def _usage(entry: LedgerEntry, model: Model, finished: GenerationFinished | None) -> TokenUsage:
-    """What the provider counted; estimated where it did not, or never came to it.
-
-    An attempt that broke off before its first event produced nothing to charge.
-    """
-    if finished is None and not entry.has_begun:
-        return TokenUsage()
-    reported_prompt = finished.prompt_tokens if finished else None
-    reported_completion = finished.completion_tokens if finished else None
-    prompt_tokens, completion_tokens = reported_prompt, reported_completion
-    if prompt_tokens is None:
-        assert entry.prompt is not None
-        prompt_tokens = entry.prompt.estimated_tokens
-    if completion_tokens is None:
-        completion_tokens = estimate_tokens("".join([*entry.reasoning, *entry.text]))
-    return TokenUsage(
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        cached_tokens=(finished.cached_tokens or 0) if finished else 0,
-        is_estimated=reported_prompt is None or reported_completion is None,
-        cost=token_cost(prompt_tokens, completion_tokens, model.input_price, model.output_price),
+def _is_same_model(one: Model, other: Model) -> bool:
+    """Whether two hosts run the same model, for the same money."""
+    return one is other or (
+        one.name == other.name
+        and one.is_local == other.is_local
+        and one.input_price == other.input_price
+        and one.output_price == other.output_price
     )
+
+
+def _telling(known: AssistantError | None, error: AssistantError) -> AssistantError:
+    """Which of two failures tells more: one that a provider caused, before one of our caution."""
+    if known is not None and isinstance(error, CircuitOpen | ProviderBusy):
+        return known
+    return error

@@ -16,12 +16,14 @@ from assistant.domain.completion import (
     Decision,
     FinishReason,
     TokenUsage,
+    ToolCallDelta,
 )
 from assistant.domain.identifier import time_of
 from assistant.domain.intervals import union_length
 from assistant.domain.model import Model
 from assistant.domain.ports import Clock, LedgerStore, Telemetry
 from assistant.domain.prompt import RenderedPrompt
+from assistant.domain.values import JsonValue
 from assistant.errors import (
     AssistantError,
     CompletionCancelled,
@@ -45,9 +47,15 @@ class LedgerEntry:
         self.model: Model | None = None
         self.text: list[str] = []
         self.reasoning: list[str] = []
+        self.tool_calls: list[ToolCallDelta] = []
+        self.json: JsonValue = None
         self.finish_reason: FinishReason | None = None
         self.attempts: list[Attempt] = []
         self.provider_intervals: list[tuple[float, float]] = []
+        self.is_announced = False
+        """Whether the client has been told that an answer began."""
+        self.deadline_at: float | None = None
+        """When the answer must be there, on the event loop's clock; None before it is asked for."""
         self._store = store
         self._clock = clock
         self.created_at = time_of(self.id)
@@ -61,8 +69,13 @@ class LedgerEntry:
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything of an answer has been received, thoughts included."""
-        return bool(self.text or self.reasoning)
+        """Whether anything of an answer has been received, thoughts and tool calls included."""
+        return bool(self.text or self.reasoning or self.tool_calls)
+
+    def void(self) -> None:
+        """Forget the answer so far: another one begins. What it has cost is kept."""
+        for part in (self.text, self.reasoning, self.tool_calls):
+            part.clear()
 
     @property
     def completion(self) -> Completion:
@@ -96,6 +109,7 @@ class LedgerEntry:
             prompt_version_id=version.id if version else None,
             usage=sum((attempt.usage for attempt in self.attempts), TokenUsage()),
             decision=Decision(
+                rule_name=self.route.rule_name if self.route else None,
                 candidates=self.route.ids if self.route else (),
                 attempts=tuple(self.attempts),
                 overhead_ms=1000 * (elapsed_s - union_length(self.provider_intervals)),
@@ -103,6 +117,7 @@ class LedgerEntry:
             latency_ms=round(1000 * elapsed_s),
             error_code=error_code,
             feature=self.request.recorded_feature,
+            json=self.json,
         )
 
 

@@ -12,7 +12,7 @@ import structlog
 from assistant.domain.caller import PLATFORM_TENANT
 from assistant.domain.model import DiscoveredModel, Model, ModelCapability, ProviderConfig
 from assistant.domain.ports import ModelCatalog, ModelStore, ProviderConnector
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, ProviderRejected
 from assistant.services.bounded_cache import BoundedCache
 
 log = structlog.get_logger(__name__)
@@ -25,9 +25,12 @@ _UNKNOWN_CONTEXT_WINDOW = 4096
 
 @dataclass(frozen=True, slots=True)
 class ProviderState:
-    """What a provider said last. ``reason`` tells why it is unhealthy; None while it is healthy."""
+    """What a provider said last. ``reason`` tells why it is unhealthy; None while it is healthy.
 
-    models: tuple[DiscoveredModel, ...] = ()
+    ``models`` is None where it keeps no list: then those of our rows are taken to be there.
+    """
+
+    models: tuple[DiscoveredModel, ...] | None = ()
     reason: str | None = "not asked yet"
 
     @property
@@ -50,6 +53,9 @@ class Models:
         self._rows: BoundedCache[str, ModelCatalog] = BoundedCache(1_000)
         self._joined: BoundedCache[str, ModelCatalog] = BoundedCache(1_000)
         self._states: dict[ProviderConfig, ProviderState] = {}
+        self._asking: dict[ProviderConfig, asyncio.Task[ProviderState]] = {}
+        # What each tenant's rows say, for as long as nobody has read them anew.
+        self._configured: dict[str, frozenset[ProviderConfig]] = {}
         self._changes = 0
 
     def forget(self, tenant_id: str) -> None:
@@ -65,6 +71,7 @@ class Models:
         if joined is None:
             changes = self._changes
             rows = self._rows.get(tenant_id) or await self._store.load(tenant_id)
+            self._configured[tenant_id] = frozenset(rows.providers.values())
             await self._ask([c for c in rows.providers.values() if c not in self._states])
             joined = _join(rows, self._states)
             # What changed while it was being read may not be in it: then the next caller reads again.
@@ -77,23 +84,37 @@ class Models:
         """What the provider said when it was last asked."""
         return self._states.get(config, _NOT_ASKED)
 
+    async def refresh(self, config: ProviderConfig) -> None:
+        """Ask a provider now, because what it has was changed."""
+        await self._ask([config])
+
     async def watch(self) -> None:
         """Keep asking the providers what they have, until cancelled."""
+        asked_at: dict[ProviderConfig, float] = {}
         step_s = min(_RETRY_INTERVAL_S, self._poll_interval_s)
         elapsed_s = 0.0
         while True:
             await asyncio.sleep(step_s)
             elapsed_s += step_s
-            is_due = elapsed_s >= self._poll_interval_s
-            if is_due:
-                elapsed_s = 0.0
-            await self._ask(
-                [config for config, state in self._states.items() if is_due or not state.is_healthy]
-            )
+            configured = frozenset[ProviderConfig]().union(*self._configured.values())
+            for config in self._states.keys() - configured:
+                del self._states[config]  # its row was changed or deleted
+            due = [
+                config
+                for config, state in self._states.items()
+                if not state.is_healthy
+                or elapsed_s - asked_at.get(config, 0.0) >= self._interval_s(config)
+            ]
+            asked_at |= dict.fromkeys(due, elapsed_s)
+            await self._ask(due)
+
+    def _interval_s(self, config: ProviderConfig) -> float:
+        """Models are pulled on our own machines; elsewhere they change rarely."""
+        return self._poll_interval_s if config.is_local else 6 * self._poll_interval_s
 
     async def _ask(self, configs: Sequence[ProviderConfig]) -> None:
         """Ask each provider what it has; what changed is seen by the next ``catalog``."""
-        answers = await asyncio.gather(*(self._list(config) for config in configs))
+        answers = await asyncio.gather(*(self._state_of(config) for config in configs))
         for config, state in zip(configs, answers, strict=True):
             if self._states.get(config) == state:
                 continue
@@ -104,15 +125,27 @@ class Models:
                 provider=config.name,
                 healthy=state.is_healthy,
                 reason=state.reason,
-                models=len(state.models),
+                models=None if state.models is None else len(state.models),
             )
+
+    async def _state_of(self, config: ProviderConfig) -> ProviderState:
+        """What the provider says; however many want to know, it is asked once at a time."""
+        asking = self._asking.get(config)
+        if asking is None:
+            asking = self._asking[config] = asyncio.create_task(self._list(config))
+            asking.add_done_callback(lambda _: self._asking.pop(config, None))
+        return await asyncio.shield(asking)
 
     async def _list(self, config: ProviderConfig) -> ProviderState:
         if not config.is_enabled:
             return ProviderState(reason="disabled")
         try:
             async with asyncio.timeout(_LIST_TIMEOUT_S):
-                return ProviderState(tuple(await self._connect(config).list_models()), None)
+                models = await self._connect(config).list_models()
+                return ProviderState(None if models is None else tuple(models), None)
+        except ProviderRejected as error:
+            # It answers, but lists nothing to this key: calls may work all the same.
+            return ProviderState(None, error.message)
         except AssistantError as error:
             return ProviderState(reason=error.message)
         except TimeoutError:
@@ -125,14 +158,21 @@ def _join(rows: ModelCatalog, states: Mapping[ProviderConfig, ProviderState]) ->
     reported = {
         (config.name, model.name): model
         for config in rows.providers.values()
-        for model in states.get(config, _NOT_ASKED).models
+        for model in states.get(config, _NOT_ASKED).models or ()
+    }
+    keeps_no_list = {
+        config.name
+        for config in rows.providers.values()
+        if states.get(config, _NOT_ASKED).models is None
     }
     for id_, row in rows.models.items():
+        if row.provider not in rows.providers:
+            continue  # nobody runs it any more
         found = reported.pop((row.provider, row.name), None)
         window = found.context_window if found else None
         models[id_] = replace(
             row,
-            is_available=found is not None,
+            is_available=found is not None or row.provider in keeps_no_list,
             size_bytes=found.size_bytes if found else row.size_bytes,
             capabilities=(found.capabilities if found and found.capabilities else row.capabilities),
             # What we ask for cannot exceed what the server's copy of the model can take.
@@ -151,4 +191,4 @@ def _join(rows: ModelCatalog, states: Mapping[ProviderConfig, ProviderState]) ->
             is_available=True,
         )
         models[model.id] = model
-    return ModelCatalog(rows.providers, MappingProxyType(models), rows.groups)
+    return ModelCatalog(rows.providers, MappingProxyType(models), rows.groups, rows.rules)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -228,6 +229,18 @@ async def test_cached_tokens_are_reported(
     fake.reply = Reply(prompt_tokens=40, completion_tokens=4, cached_tokens=30)
     last = (await collect(provider, call(streamed=streamed)))[-1]
     assert last == GenerationFinished(FinishReason.STOP, 40, 4, 30)
+
+
+async def test_the_last_count_is_waited_for(fake: FakeOpenAi, provider: OpenAiProvider) -> None:
+    pieces = [
+        b'data: {"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":9}}',
+        b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}',
+        b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":7}}',
+    ]
+    size = max(map(len, pieces))
+    stream = b"".join(piece.ljust(size) + b"\n\n" for piece in pieces)
+    fake.reply = Reply(verbatim=stream, split_bytes=size + 2, split_delay_s=0.05)
+    assert (await collect(provider, CALL))[-1] == GenerationFinished(FinishReason.STOP, 9, 7)
 
 
 @both_modes
@@ -583,7 +596,9 @@ async def test_an_answer_that_has_ended_counts_though_its_counts_never_come(
     whole = Reply(fault=fault)
     # All but the preface, the counts and [DONE].
     fake.reply = replace(whole, fault_after=len(stream_events(whole, CALL.model)) - 3)
+    started = time.monotonic()
     events = await collect(provider, CALL)
+    assert time.monotonic() - started < 3  # the limit between events is 5 s
     assert text_of(events) == "Hello, world!"
     assert events[-1] == GenerationFinished(FinishReason.STOP)
 

@@ -24,10 +24,20 @@ from assistant.domain.model import (
     Model,
     ModelCapability,
     ModelGroup,
+    ModelKey,
     ProviderConfig,
     ProviderKind,
 )
-from assistant.domain.ports import ModelCatalog, ProviderCall
+from assistant.domain.ports import (
+    CircuitNotice,
+    Embeddings,
+    ModelCatalog,
+    ProviderCall,
+    TimeLimits,
+)
+from assistant.domain.prompt import RenderedPrompt
+from assistant.domain.rule import RoutingRule
+from assistant.domain.tokens import TokenCount
 
 ALICE = Caller("acme", "alice", "web", frozenset({Scope.COMPLETE}))
 
@@ -92,7 +102,7 @@ class FakeProvider:
     """Plays a script: events are yielded, exceptions raised, numbers slept (seconds)."""
 
     script: Sequence[ProviderEvent | Exception | float] = ()
-    models: Sequence[DiscoveredModel] = ()
+    models: Sequence[DiscoveredModel] | None = ()
     calls: list[ProviderCall] = field(default_factory=list)
     closed: int = 0
 
@@ -109,8 +119,78 @@ class FakeProvider:
         finally:
             self.closed += 1
 
-    async def list_models(self) -> Sequence[DiscoveredModel]:
+    async def list_models(self) -> Sequence[DiscoveredModel] | None:
         return self.models
+
+    async def embed(self, model: str, texts: Sequence[str], limits: TimeLimits) -> Embeddings:
+        return Embeddings([(1.0, 0.0) for _ in texts], len(texts))
+
+
+@dataclass
+class FakeCircuitStore:
+    """Lets everybody probe, and remembers what it was told."""
+
+    told: list[tuple[str, ModelKey]] = field(default_factory=list)
+    obstacle: CircuitNotice | None = None
+    circuits: Sequence[CircuitNotice] = ()
+    error: Exception | None = None
+
+    async def open(self, key: ModelKey, open_s: float) -> None:
+        self._hear("open", key)
+
+    async def take_probe(self, key: ModelKey, lease_s: float) -> CircuitNotice | None:
+        self._hear("take_probe", key)
+        return self.obstacle
+
+    async def release_probe(self, key: ModelKey) -> None:
+        self._hear("release_probe", key)
+
+    async def close(self, key: ModelKey) -> None:
+        self._hear("close", key)
+
+    async def list_circuits(self) -> Sequence[CircuitNotice]:
+        if self.error:
+            raise self.error
+        return self.circuits
+
+    def _hear(self, what: str, key: ModelKey) -> None:
+        if self.error:
+            raise self.error
+        self.told.append((what, key))
+
+
+@dataclass
+class FakeTokens:
+    """Counts as the prompt says, for every model."""
+
+    learnt: list[tuple[str, int]] = field(default_factory=list)
+
+    async def count(
+        self,
+        prompt: RenderedPrompt,
+        models: Sequence[Model],
+        providers: Mapping[str, ProviderConfig] | None = None,
+    ) -> Mapping[str, TokenCount]:
+        return {model.id: TokenCount(prompt.estimated_tokens) for model in models}
+
+    def learn(
+        self,
+        prompt: RenderedPrompt,
+        model: Model,
+        reported_tokens: int,
+        provider: ProviderConfig | None = None,
+    ) -> None:
+        self.learnt.append((model.id, reported_tokens))
+
+
+class FakeLanguages:
+    """Takes every text for German, and counts how often it was asked."""
+
+    asked = 0
+
+    async def detect(self, text: str) -> str | None:
+        self.asked += 1
+        return "de"
 
 
 def answering(
@@ -132,12 +212,15 @@ def model(id_: str, **fields: object) -> Model:
     return Model(provider, name, **(given | fields))  # type: ignore[arg-type]
 
 
-def catalog(*models: Model, groups: Sequence[ModelGroup] = ()) -> ModelCatalog:
+def catalog(
+    *models: Model, groups: Sequence[ModelGroup] = (), rules: Sequence[RoutingRule] = ()
+) -> ModelCatalog:
     names = {model.provider for model in models}
     return ModelCatalog(
         providers={name: ProviderConfig(name, ProviderKind.OLLAMA) for name in names},
         models={model.id: model for model in models},
         groups={group.name: group for group in groups},
+        rules=tuple(rules),
     )
 
 

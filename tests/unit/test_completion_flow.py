@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pytest
@@ -14,19 +12,15 @@ from assistant.domain.completion import (
     AttemptOutcome,
     CompletionFailed,
     CompletionFinished,
-    CompletionRequest,
     CompletionStarted,
     CompletionStatus,
     FinishReason,
     GenerationFinished,
     GenerationParameters,
-    ProgressEvent,
-    ProviderEvent,
     ReasoningDelta,
     TextDelta,
 )
-from assistant.domain.model import DiscoveredModel, Model
-from assistant.domain.ports import ProviderCall, TimeLimits
+from assistant.domain.ports import TimeLimits
 from assistant.errors import (
     BadUserInput,
     ErrorCode,
@@ -37,90 +31,15 @@ from assistant.errors import (
     StorageUnavailable,
     StreamInterrupted,
 )
-from assistant.services.completion import Completions
-from assistant.services.failover import Failover
-from assistant.services.ledger import Ledger
-from assistant.services.models import Models
-from assistant.services.prompts import Prompts
 from assistant.services.streaming import stream
-from tests.unit.fakes import (
-    ALICE,
-    FakeClock,
-    FakeCompletionStore,
-    FakeLedgerStore,
-    FakeModelStore,
-    FakeProvider,
-    FakeTelemetry,
-    answering,
-    catalog,
-    model,
-    statuses,
-)
-
-
-@dataclass
-class World:
-    """The flow over one scripted provider per model."""
-
-    providers: dict[str, FakeProvider]
-    models: list[Model] = field(default_factory=list)
-    store: FakeLedgerStore = field(default_factory=FakeLedgerStore)
-    telemetry: FakeTelemetry = field(default_factory=FakeTelemetry)
-
-    def __post_init__(self) -> None:
-        rows = self.models or [
-            model(id_, preference=index) for index, id_ in enumerate(self.providers)
-        ]
-        models = Models(
-            FakeModelStore(catalog(*rows)),
-            lambda config: FakeProvider(
-                models=[DiscoveredModel(row.name) for row in rows if row.provider == config.name]
-            ),
-            poll_interval_s=30,
-        )
-        self.ledger = Ledger(self.store, FakeClock(), self.telemetry)
-        self.flow = Completions(
-            ledger=self.ledger,
-            prompts=Prompts(store=None),  # type: ignore[arg-type] - no request here names a prompt
-            models=models,
-            failover=Failover(
-                lambda _config: _ByModel(self.providers), FakeClock(), TimeLimits(total_s=30)
-            ),
-            store=FakeCompletionStore(),
-        )
-
-    async def ask(self, **fields: object) -> list[ProgressEvent]:
-        """Complete "hello" and return what was emitted; the record is in ``store.settled``."""
-        emitted: list[ProgressEvent] = []
-
-        async def emit(event: ProgressEvent) -> None:
-            emitted.append(event)
-
-        await self.flow.complete(_request(**fields), emit)
-        return emitted
-
-
-@dataclass
-class _ByModel:
-    """One provider that plays another script for each of its models."""
-
-    scripts: dict[str, FakeProvider]
-
-    def generate(self, call: ProviderCall) -> AsyncGenerator[ProviderEvent, None]:
-        return self.scripts[f"ollama/{call.model}"].generate(call)
-
-    async def list_models(self) -> Sequence[DiscoveredModel]:
-        return ()
-
-
-def _request(**fields: object) -> CompletionRequest:
-    return CompletionRequest(**({"caller": ALICE, "text": "hello"} | fields))  # type: ignore[arg-type]
+from tests.unit.fakes import FakeProvider, answering, model, statuses
+from tests.unit.world import World, request_of
 
 
 async def test_an_answer_is_opened_before_the_provider_is_called_and_settled_after() -> None:
     world = World({"ollama/a": answering("Good ", "day.")})
 
-    completion = await world.flow.complete(_request(feature="greeting"))
+    completion = await world.flow.complete(request_of(feature="greeting"))
 
     assert completion.text == "Good day."
     assert completion.status is CompletionStatus.SUCCEEDED
@@ -153,7 +72,7 @@ async def test_started_comes_before_the_deltas_and_names_the_model_that_answers(
 async def test_only_a_request_with_a_listener_is_streamed_on_the_wire() -> None:
     world = World({"ollama/a": answering("x")})
 
-    await world.flow.complete(_request())
+    await world.flow.complete(request_of())
     await world.ask()
 
     assert [call.streamed for call in world.providers["ollama/a"].calls] == [False, True]
@@ -161,15 +80,14 @@ async def test_only_a_request_with_a_listener_is_streamed_on_the_wire() -> None:
 
 async def test_a_whole_answer_may_take_all_the_time_and_a_stream_has_to_begin() -> None:
     world = World({"ollama/a": answering("x")})
-    parameters = GenerationParameters(timeout_ms=20_000)
 
-    await world.flow.complete(_request(parameters=parameters))
-    await world.ask(parameters=parameters)
+    await world.flow.complete(request_of())
+    await world.ask()
 
     limits = [call.time_limits for call in world.providers["ollama/a"].calls]
     assert [(limit.first_event_s, limit.total_s) for limit in limits] == [
-        (20.0, 20.0),
-        (TimeLimits().first_event_s, 20.0),
+        (30.0, 30.0),
+        (TimeLimits().first_event_s, 30.0),
     ]
 
 
@@ -178,13 +96,13 @@ async def test_a_failed_candidate_is_in_the_decision_and_the_next_one_answers() 
         {"ollama/a": FakeProvider([ProviderUnavailable("down")]), "ollama/b": answering("x")}
     )
 
-    completion = await world.flow.complete(_request())
+    completion = await world.flow.complete(request_of())
 
     decision = completion.decision
     assert completion.model == "ollama/b"
     assert decision.candidates == ("ollama/a", "ollama/b")
     assert [(a.model, a.outcome, a.error_code) for a in decision.attempts] == [
-        ("ollama/a", AttemptOutcome.FAILED, ErrorCode.PROVIDER_UNAVAILABLE),
+        *[("ollama/a", AttemptOutcome.FAILED, ErrorCode.PROVIDER_UNAVAILABLE)] * 3,
         ("ollama/b", AttemptOutcome.SUCCEEDED, None),
     ]
 
@@ -235,7 +153,7 @@ async def test_an_answer_without_an_end_is_not_a_success() -> None:
 async def test_counts_that_the_provider_leaves_out_are_estimated_and_said_to_be() -> None:
     world = World({"ollama/a": answering("four words of text", completion_tokens=None)})
 
-    usage = (await world.flow.complete(_request())).usage
+    usage = (await world.flow.complete(request_of())).usage
 
     assert usage.is_estimated
     assert usage.prompt_tokens == 7
@@ -245,7 +163,7 @@ async def test_counts_that_the_provider_leaves_out_are_estimated_and_said_to_be(
 async def test_a_disconnect_is_accounted_and_closes_the_provider() -> None:
     provider = FakeProvider([TextDelta("Once"), 60.0])
     world = World({"ollama/a": provider})
-    events = stream(world.flow.complete, _request())
+    events = stream(world.flow.complete, request_of())
 
     assert isinstance(await anext(events), CompletionStarted)
     assert await anext(events) == TextDelta("Once")
@@ -277,7 +195,7 @@ async def test_cancelling_twice_while_settling_does_not_lose_the_row() -> None:
 async def test_a_stream_ends_with_the_settled_completion() -> None:
     world = World({"ollama/a": answering("x")})
 
-    events = [event async for event in stream(world.flow.complete, _request())]
+    events = [event async for event in stream(world.flow.complete, request_of())]
 
     end = events[-1]
     assert isinstance(end, CompletionFinished)
@@ -286,7 +204,7 @@ async def test_a_stream_ends_with_the_settled_completion() -> None:
 
 async def test_deltas_that_nobody_waited_for_are_joined_and_none_is_lost() -> None:
     world = World({"ollama/a": answering(*"abcdefgh")})
-    events = stream(world.flow.complete, _request())
+    events = stream(world.flow.complete, request_of())
     assert isinstance(await anext(events), CompletionStarted)
     await asyncio.sleep(0.01)  # the client is busy; the provider goes on
 
@@ -300,7 +218,7 @@ async def test_deltas_that_nobody_waited_for_are_joined_and_none_is_lost() -> No
 async def test_a_refusal_ends_a_stream_as_data_and_is_counted() -> None:
     world = World({"ollama/a": answering("x")})
 
-    (event,) = [event async for event in stream(world.flow.complete, _request(text="  "))]
+    (event,) = [event async for event in stream(world.flow.complete, request_of(text="  "))]
 
     assert isinstance(event, CompletionFailed)
     assert event.code is ErrorCode.BAD_USER_INPUT
@@ -314,7 +232,7 @@ async def test_a_caller_without_the_scope_is_forbidden_and_counted() -> None:
     stranger = Caller("acme", "eve", None, frozenset())
 
     with pytest.raises(Forbidden, match="assistant:complete"):
-        await world.flow.complete(_request(caller=stranger))
+        await world.flow.complete(request_of(caller=stranger))
 
     assert [c.error_code for c in world.telemetry.settled] == [ErrorCode.FORBIDDEN]
 
@@ -328,7 +246,7 @@ async def test_the_time_limit_of_the_request_bounds_all_attempts_together() -> N
     )
 
     with pytest.raises(ProviderTimeout, match="timeoutMs"):
-        await world.flow.complete(_request(parameters=GenerationParameters(timeout_ms=20)))
+        await world.flow.complete(request_of(parameters=GenerationParameters(timeout_ms=20)))
 
     (settled,) = world.store.settled
     assert [a.outcome for a in settled.decision.attempts] == [AttemptOutcome.TIMED_OUT]
@@ -339,7 +257,7 @@ async def test_an_answer_whose_usage_cannot_be_recorded_is_not_final() -> None:
     world.store.settle_error = StorageUnavailable("The database is down.")
 
     with pytest.raises(StorageUnavailable) as caught:
-        await world.flow.complete(_request())
+        await world.flow.complete(request_of())
 
     assert caught.value.completion_id is not None
 
@@ -349,7 +267,7 @@ async def test_a_stream_ends_even_where_recording_its_usage_met_a_defect() -> No
     world.store.settle_error = TypeError("secret detail")
 
     async with asyncio.timeout(5):
-        events = [event async for event in stream(world.flow.complete, _request())]
+        events = [event async for event in stream(world.flow.complete, request_of())]
 
     assert isinstance(events[-1], CompletionFailed)
     assert events[-1].code is ErrorCode.INTERNAL_SERVER_ERROR
@@ -361,7 +279,7 @@ async def test_a_refusal_is_recorded_without_a_feature_that_nothing_can_hold(fea
     world = World({"ollama/a": answering("x")})
 
     with pytest.raises(BadUserInput):
-        await world.flow.complete(_request(feature=feature))
+        await world.flow.complete(request_of(feature=feature))
 
     assert [settled.feature for settled in world.store.settled] == [None]
 
@@ -371,7 +289,7 @@ async def test_no_provider_is_called_when_the_entry_cannot_be_opened() -> None:
     world.store.open_error = StorageUnavailable("The database is down.")
 
     with pytest.raises(StorageUnavailable):
-        await world.flow.complete(_request())
+        await world.flow.complete(request_of())
 
     assert world.providers["ollama/a"].calls == []
 
@@ -380,7 +298,7 @@ async def test_a_defect_of_ours_is_typed_settled_and_says_nothing_of_its_cause()
     world = World({"ollama/a": FakeProvider([ZeroDivisionError("secret detail")])})
 
     with pytest.raises(InternalError) as caught:
-        await world.flow.complete(_request())
+        await world.flow.complete(request_of())
 
     assert "secret" not in caught.value.message
     assert [c.error_code for c in world.store.settled] == [ErrorCode.INTERNAL_SERVER_ERROR]
@@ -415,7 +333,7 @@ async def test_bad_input_names_the_field_at_fault(
     world = World({"ollama/a": answering("x")})
 
     with pytest.raises(BadUserInput) as caught:
-        await world.flow.complete(_request(**fields))
+        await world.flow.complete(request_of(**fields))
 
     assert caught.value.path == path
 
@@ -425,6 +343,6 @@ async def test_a_whole_answer_is_one_event_on_the_same_path() -> None:
         {"ollama/a": FakeProvider([TextDelta("All"), GenerationFinished(FinishReason.LENGTH)])}
     )
 
-    completion = await world.flow.complete(_request())
+    completion = await world.flow.complete(request_of())
 
     assert (completion.text, completion.finish_reason) == ("All", FinishReason.LENGTH)

@@ -65,6 +65,14 @@ class Query:
         return things()
 
     @strawberry.field
+    def numbers(self) -> list[list[float]]:
+        return [[0.5, -1e-9], [], [1, 0.5], (0.25,)]  # type: ignore[list-item]
+
+    @strawberry.field
+    def no_numbers(self, last: str) -> list[float] | None:
+        return [0.5, float(last) if last != "null" else None]  # type: ignore[list-item]
+
+    @strawberry.field
     def broken(self, what: str) -> Plain | None:
         return broken(what)
 
@@ -121,6 +129,16 @@ async def test_answers_and_errors_are_those_of_graphql_core(operation: str, shor
 
     assert ours == stock
     assert any(cast(Any, result)[0] for result in ours)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["{ numbers }", *(f'{{ noNumbers(last: "{last}") }}' for last in ("1", "nan", "inf", "null"))],
+)
+async def test_lists_of_numbers_are_those_of_graphql_core(query: str) -> None:
+    ours, stock = [await results(schema, query, False) for schema in (OURS, STOCK)]
+
+    assert ours == stock
 
 
 STREAM = 'subscription { completionStream(input: { text: "x" }) { __typename sequence } }'

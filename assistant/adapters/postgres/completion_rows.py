@@ -60,6 +60,8 @@ def completion_row(completion: Completion) -> dict[str, Any]:
         },
         "latency_ms": completion.latency_ms,
         "error_code": completion.error_code,
+        "json": completion.json,
+        "operation": completion.operation,
     }
 
 
@@ -96,6 +98,7 @@ def completion_of(row: Mapping[str, Any]) -> Completion:
         latency_ms=row["latency_ms"],
         error_code=ErrorCode(row["error_code"]) if row["error_code"] else None,
         feature=row["feature"],
+        json=row["json"],
     )
 
 

@@ -17,6 +17,9 @@ log = structlog.get_logger(__name__)
 CATALOG_CHANNEL = "assistant_catalog"
 """Carries the tenant whose providers, models, groups or prompts have changed."""
 
+CIRCUIT_CHANNEL = "assistant_circuits"
+"""Carries the circuits that have opened, are tried, or have closed."""
+
 EVERYTHING = ""
 """Stands for "anything may have changed": yielded whenever notifications may have been missed."""
 

@@ -1,0 +1,242 @@
+"""One call of one model: guarded, measured, and recorded however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import structlog
+
+from assistant.domain.completion import (
+    Attempt,
+    AttemptOutcome,
+    GenerationFinished,
+    ProviderEvent,
+    ReasoningDelta,
+    TextDelta,
+    TokenUsage,
+    ToolCallDelta,
+)
+from assistant.domain.model import Model
+from assistant.domain.money import token_cost
+from assistant.domain.ports import Clock, ProviderCall, ProviderConnector
+from assistant.domain.tokens import estimate_tokens
+from assistant.errors import (
+    AssistantError,
+    CircuitOpen,
+    ErrorCode,
+    ProviderTimeout,
+    StreamInterrupted,
+    TimeLimitReached,
+)
+from assistant.services.bulkheads import Bulkheads
+from assistant.services.circuits import Circuits
+from assistant.services.latencies import Latencies
+from assistant.services.ledger import LedgerEntry
+from assistant.services.routing import Candidate
+
+log = structlog.get_logger(__name__)
+
+# What uvloop's clock counts by.
+_TICK_S = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a completion must be over, on the event loop's clock.
+
+    ``is_callers``: the caller has asked for less time than the service gives, so running out
+    of it says nothing of the provider.
+    """
+
+    at: float
+    limit_s: float
+    is_callers: bool
+
+    @property
+    def left_s(self) -> float:
+        return self.at - asyncio.get_running_loop().time()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether time is up; timers go off up to a tick early."""
+        return self.left_s < _TICK_S
+
+    def error(self, model: Model) -> ProviderTimeout:
+        kind = TimeLimitReached if self.is_callers else ProviderTimeout
+        return kind(
+            f"{model.id} did not finish within {self.limit_s:g} s. "
+            "Raise parameters.timeoutMs, or ask for fewer tokens."
+        )
+
+
+class Attempts:
+    """Makes the calls."""
+
+    def __init__(
+        self,
+        connect: ProviderConnector,
+        clock: Clock,
+        *,
+        circuits: Circuits,
+        bulkheads: Bulkheads,
+        latencies: Latencies,
+    ) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._circuits = circuits
+        self._bulkheads = bulkheads
+        self._latencies = latencies
+
+    async def make(
+        self,
+        entry: LedgerEntry,
+        candidate: Candidate,
+        call: ProviderCall,
+        deadline: Deadline,
+        *,
+        is_raced: bool = False,
+    ) -> AsyncGenerator[ProviderEvent, None]:
+        """Yield the events of one answer; the last is GenerationFinished.
+
+        However it ends, ``entry`` has one attempt more with what it used. ``is_raced``: another
+        call may win, so a prompt that was read in vain is charged.
+
+        Raises: UpstreamError, ContextLengthExceeded.
+        """
+        record = _Record(candidate.model, call, is_raced)
+        key = candidate.key
+        started = self._clock.monotonic()
+        first_event_at: float | None = None
+        try:
+            self._circuits.check(key)
+            async with (
+                self._bulkheads.place(candidate.provider),
+                self._circuits.guard(key),
+                aclosing(self._connect(candidate.provider).generate(call)) as events,
+            ):
+                started = self._clock.monotonic()
+                record.is_made = True
+                self._latencies.begin(key)
+                try:
+                    async for event in events:
+                        if first_event_at is None:
+                            first_event_at = self._clock.monotonic()
+                        record.take(event)
+                        yield event
+                except asyncio.CancelledError:
+                    if not deadline.is_over:
+                        raise
+                    # Time is up, which is not the same as somebody's wish to stop.
+                    raise deadline.error(candidate.model) from None
+                if record.finished is None:
+                    raise StreamInterrupted(
+                        f"{candidate.model.id} ended its answer without saying so."
+                    )
+            record.outcome, record.code = AttemptOutcome.SUCCEEDED, None
+        except AssistantError as error:
+            record.fail(error)
+            raise
+        finally:
+            ended = self._clock.monotonic()
+            if record.is_made:
+                took_s = None if first_event_at is None else first_event_at - started
+                self._latencies.end(key, took_s if record.code is None else None)
+                entry.provider_intervals.append((started, ended))
+            entry.attempts.append(record.attempt(ended - started if record.is_made else 0.0))
+            _log(entry.attempts[-1], entry)
+
+
+class _Record:
+    """What is known of one attempt while it runs."""
+
+    def __init__(self, model: Model, call: ProviderCall, is_raced: bool) -> None:
+        self.outcome = AttemptOutcome.CANCELLED
+        self.code: ErrorCode | None = ErrorCode.CANCELLED
+        self.finished: GenerationFinished | None = None
+        self.is_made = False
+        """Whether the provider was called at all."""
+        self._model = model
+        self._call = call
+        self._is_raced = is_raced
+        self._received: list[str] = []
+
+    def take(self, event: ProviderEvent) -> None:
+        match event:
+            case TextDelta(text) | ReasoningDelta(text):
+                self._received.append(text)
+            case ToolCallDelta():
+                self._received.append(f"{event.name or ''}{event.arguments}")
+            case GenerationFinished():
+                self.finished = event
+
+    def fail(self, error: AssistantError) -> None:
+        match error:
+            case CircuitOpen():
+                self.outcome = AttemptOutcome.CIRCUIT_OPEN
+            case ProviderTimeout():
+                self.outcome = AttemptOutcome.TIMED_OUT
+            case _:
+                self.outcome = AttemptOutcome.FAILED
+        self.code = error.code
+
+    def attempt(self, took_s: float) -> Attempt:
+        return Attempt(
+            provider=self._model.provider,
+            model=self._model.id,
+            outcome=self.outcome,
+            latency_ms=round(1000 * took_s),
+            error_code=self.code,
+            usage=self._usage(),
+        )
+
+    def _usage(self) -> TokenUsage:
+        """What the provider counted; estimated where it did not, or never came to it.
+
+        An attempt that broke off before its first event produced nothing to charge, but for one
+        that lost a race: it was at work.
+        """
+        model, finished = self._model, self.finished
+        was_at_work = self._is_raced and self.is_made and self.outcome is AttemptOutcome.CANCELLED
+        if finished is None and not self._received and not was_at_work:
+            return TokenUsage()
+        reported_prompt = finished.prompt_tokens if finished else None
+        reported_completion = finished.completion_tokens if finished else None
+        cached_tokens = (finished.cached_tokens or 0) if finished else 0
+        prompt_tokens, completion_tokens = reported_prompt, reported_completion
+        if prompt_tokens is None:
+            prompt_tokens = self._call.estimated_tokens
+        if completion_tokens is None:
+            completion_tokens = estimate_tokens("".join(self._received))
+        cached_tokens = min(cached_tokens, prompt_tokens)
+        return TokenUsage(
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            cached_tokens=cached_tokens,
+            is_estimated=reported_prompt is None or reported_completion is None,
+            cost=token_cost(
+                prompt_tokens,
+                completion_tokens,
+                model.input_price,
+                model.output_price,
+                cached_tokens=cached_tokens,
+                cached_input_price=model.cached_input_price,
+            ),
+        )
+
+
+def _log(attempt: Attempt, entry: LedgerEntry) -> None:
+    said = {
+        "completion_id": str(entry.id),
+        "number": len(entry.attempts),
+        "model": attempt.model,
+        "outcome": attempt.outcome.value,
+        "code": attempt.error_code and attempt.error_code.value,
+        "latency_ms": attempt.latency_ms,
+    }
+    if attempt.outcome in (AttemptOutcome.SUCCEEDED, AttemptOutcome.CANCELLED):
+        log.debug("provider_attempt", **said)
+    else:
+        log.warning("provider_attempt", **said)
