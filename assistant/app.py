@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -40,12 +39,8 @@ from assistant.adapters.postgres.prompts import PostgresPrompts
 from assistant.adapters.postgres.seeds import PostgresSeeds
 from assistant.adapters.postgres.token_sums import PostgresTokenSums
 from assistant.adapters.postgres.usage import PostgresUsage
-from assistant.adapters.providers.anthropic import ANTHROPIC_URL, AnthropicProvider
-from assistant.adapters.providers.builtin import ExtractiveProvider
 from assistant.adapters.providers.http import HttpClient
-from assistant.adapters.providers.ollama import OllamaProvider
-from assistant.adapters.providers.openai import OPENAI_URL, OpenAiProvider
-from assistant.adapters.providers.registry import ProviderRegistry, api_key
+from assistant.adapters.providers.registry import ProviderRegistry, provider_kinds
 from assistant.adapters.telemetry import PrometheusTelemetry
 from assistant.adapters.tokenizers import TokenizerLibrary
 from assistant.api.endpoint import GraphQLEndpoint
@@ -54,13 +49,14 @@ from assistant.api.health import operations_routes
 from assistant.api.request_log import RequestLog
 from assistant.api.schema import create_schema
 from assistant.domain.caller import PLATFORM_TENANT
-from assistant.domain.model import CircuitState, ProviderConfig, ProviderKind
+from assistant.domain.model import CircuitState, ProviderConfig
 from assistant.domain.ports import TimeLimits
 from assistant.services import Services
 from assistant.services.administration import Administration
 from assistant.services.answers import Answers
 from assistant.services.api_keys import ApiKeys
 from assistant.services.attempts import Attempts
+from assistant.services.background import kept_going
 from assistant.services.bulkheads import Bulkhead, Bulkheads, BulkheadSettings
 from assistant.services.circuits import Circuits, CircuitSettings
 from assistant.services.completion import Completions
@@ -82,7 +78,6 @@ from assistant.settings import AuthMode, Settings, is_loopback
 
 log = structlog.get_logger(__name__)
 
-_RESTART_DELAY_S = 1.0
 _SETTLE_AFTER_CANCEL_S = 5.0
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -138,27 +133,7 @@ def create_app(settings: Settings) -> Starlette:
             embedder = MiniLmEmbedder(settings.embedding_dir)
             stack.push_async_callback(embedder.close)
             http = await stack.enter_async_context(HttpClient())
-            connect = ProviderRegistry(
-                {
-                    ProviderKind.OLLAMA: lambda row: OllamaProvider(
-                        row.base_url or settings.ollama_url, http
-                    ),
-                    ProviderKind.OPENAI: lambda row: OpenAiProvider(
-                        row.base_url or settings.openai_base_url or OPENAI_URL,
-                        # A host of one's own may want no key; the vendor's always does.
-                        api_key(row, is_optional=settings.openai_base_url is not None),
-                        http,
-                        row.name,
-                    ),
-                    ProviderKind.ANTHROPIC: lambda row: AnthropicProvider(
-                        row.base_url or settings.anthropic_base_url or ANTHROPIC_URL,
-                        api_key(row, is_optional=settings.anthropic_base_url is not None),
-                        http,
-                        row.name,
-                    ),
-                    ProviderKind.BUILTIN: lambda _row: ExtractiveProvider(embedder),
-                }
-            )
+            connect = ProviderRegistry(provider_kinds(settings, http, embedder))
 
             ledger_store = PostgresLedger(db)
             await ledger_store.start()
@@ -204,9 +179,9 @@ def create_app(settings: Settings) -> Starlette:
                 circuits=circuits,
                 bulkheads=bulkheads,
                 retries=retries,
+                ledger=ledger,
                 store=ledger_store,
                 clock=clock,
-                telemetry=telemetry,
                 time_limits=_time_limits(settings),
             )
             pulls = Pulls(models, connect)
@@ -278,8 +253,7 @@ def create_app(settings: Settings) -> Starlette:
                 ("circuits", lambda: _follow_circuits(db, circuits)),
                 ("tokens", tokens.keep_saved),
             ):
-                task = asyncio.create_task(_forever(name, work), name=name)
-                stack.push_async_callback(_cancelled, task)
+                await stack.enter_async_context(kept_going(name, work))
 
             app.state.services, app.state.ledger = services, ledger
             log.info("ready", url=f"http://{settings.host}:{settings.port}/graphql")
@@ -369,23 +343,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return middleware
 
 
-# ---------------------------------------------------------------- background work
-
-
-async def _forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Keep ``work`` going; what stops it is logged, and it starts again."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            # Whatever happened, a service whose watchers have died is worse than a retry.
-            log.exception("background_work_failed", work=name)
-        await asyncio.sleep(_RESTART_DELAY_S)
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
+# ------------------------------------------------------------------- what is followed
 
 
 async def _follow_catalog(db: Database, forget: Callable[[str], None]) -> None:

@@ -173,14 +173,7 @@ class _Record:
                 self.finished = event
 
     def fail(self, error: AssistantError) -> None:
-        match error:
-            case CircuitOpen():
-                self.outcome = AttemptOutcome.CIRCUIT_OPEN
-            case ProviderTimeout():
-                self.outcome = AttemptOutcome.TIMED_OUT
-            case _:
-                self.outcome = AttemptOutcome.FAILED
-        self.code = error.code
+        self.outcome, self.code = outcome_of(error), error.code
 
     def attempt(self, took_s: float) -> Attempt:
         return Attempt(
@@ -225,6 +218,17 @@ class _Record:
                 cached_input_price=model.cached_input_price,
             ),
         )
+
+
+def outcome_of(error: AssistantError) -> AttemptOutcome:
+    """How an attempt ended that ended in ``error``."""
+    match error:
+        case CircuitOpen():
+            return AttemptOutcome.CIRCUIT_OPEN
+        case ProviderTimeout():
+            return AttemptOutcome.TIMED_OUT
+        case _:
+            return AttemptOutcome.FAILED
 
 
 def _log(attempt: Attempt, entry: LedgerEntry) -> None:

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from assistant.domain.caller import Scope
 from assistant.domain.completion import (
     Attempt,
@@ -28,7 +26,6 @@ from assistant.domain.ports import (
     LedgerStore,
     ModelCatalog,
     ProviderConnector,
-    Telemetry,
     TimeLimits,
     Vector,
 )
@@ -36,22 +33,20 @@ from assistant.domain.tokens import estimate_tokens
 from assistant.errors import (
     AssistantError,
     BadUserInput,
-    CircuitOpen,
     CompletionCancelled,
     ErrorCode,
     Forbidden,
-    InternalError,
     NotFound,
     ProviderTimeout,
     ProviderUnavailable,
 )
+from assistant.services.attempts import outcome_of
 from assistant.services.bulkheads import Bulkheads
 from assistant.services.circuits import Circuits
+from assistant.services.ledger import Ledger
 from assistant.services.models import Models
 from assistant.services.retries import Retries
 from assistant.services.routing import key_of
-
-log = structlog.get_logger(__name__)
 
 # How long it is worth to wait for a provider that names a time.
 _PATIENCE_S = 10.0
@@ -81,9 +76,9 @@ class TextEmbedding:
         circuits: Circuits,
         bulkheads: Bulkheads,
         retries: Retries,
+        ledger: Ledger,
         store: LedgerStore,
         clock: Clock,
-        telemetry: Telemetry,
         time_limits: TimeLimits,
     ) -> None:
         self._models = models
@@ -91,9 +86,9 @@ class TextEmbedding:
         self._circuits = circuits
         self._bulkheads = bulkheads
         self._retries = retries
+        self._ledger = ledger
         self._store = store
         self._clock = clock
-        self._telemetry = telemetry
         self._time_limits = time_limits
 
     async def embed(self, request: EmbeddingsRequest) -> EmbeddedTexts:
@@ -103,27 +98,13 @@ class TextEmbedding:
 
         Raises: every AssistantError, StorageUnavailable where the usage cannot be recorded.
         """
-        entry = _Entry(request, self._clock)
-        try:
+        async with self._ledger.settling(_Entry(request, self._clock)) as entry:
             request.caller.require(Scope.COMPLETE)
             request.check()
             catalog = await self._models.catalog(request.caller.tenant_id)
             model = entry.model = _choose(request.model, catalog)
             await self._store.open(entry.record(CompletionStatus.RUNNING))
             found = await self._call(entry, model, catalog)
-        except asyncio.CancelledError:
-            await self._settle(entry, CompletionCancelled("The call was cancelled."))
-            raise
-        except AssistantError as error:
-            await self._settle(entry, error)
-            raise
-        except Exception as error:
-            # Whatever a defect raises, the caller gets a typed error and the ledger its row.
-            log.exception("embeddings_defect", completion_id=str(entry.id))
-            defect = InternalError("Something broke inside the service. It has been logged.")
-            await self._settle(entry, defect)
-            raise defect from error
-        await self._settle(entry, None)
         return EmbeddedTexts(model, found.vectors, entry.usage)
 
     async def _call(self, entry: _Entry, model: Model, catalog: ModelCatalog) -> Embeddings:
@@ -158,7 +139,7 @@ class TextEmbedding:
             usage = _usage(model, texts, found.prompt_tokens)
             return found
         except AssistantError as error:
-            outcome, code = _outcome(error), error.code
+            outcome, code = outcome_of(error), error.code
             raise
         finally:
             entry.attempts.append(
@@ -171,33 +152,6 @@ class TextEmbedding:
                     usage=usage,
                 )
             )
-
-    async def _settle(self, entry: _Entry, error: AssistantError | None) -> None:
-        """Make the end durable, whoever cancels meanwhile."""
-        match error:
-            case None:
-                record = entry.record(CompletionStatus.SUCCEEDED)
-            case CompletionCancelled():
-                record = entry.record(CompletionStatus.CANCELLED, error)
-            case _:
-                record = entry.record(CompletionStatus.FAILED, error)
-        settling = asyncio.ensure_future(self._store.settle(record))
-        cancellation: asyncio.CancelledError | None = None
-        while not settling.done():
-            try:
-                await asyncio.shield(settling)
-            except asyncio.CancelledError as cancelled:
-                cancellation = cancelled
-            except Exception:  # noqa: BLE001 - looked at below, where the future is done
-                break
-        failure = settling.exception()
-        if failure is not None:
-            log.error("usage_not_recorded", completion_id=str(entry.id), exc_info=failure)
-        self._telemetry.completion_settled(record, None)
-        if cancellation is not None:
-            raise cancellation
-        if failure is not None and error is None:
-            raise failure
 
 
 class _Entry:
@@ -214,6 +168,19 @@ class _Entry:
     @property
     def usage(self) -> TokenUsage:
         return sum((attempt.usage for attempt in self.attempts), TokenUsage())
+
+    @property
+    def counted_prompt(self) -> str | None:
+        return None
+
+    def close(self, error: AssistantError | None) -> Completion:
+        match error:
+            case None:
+                return self.record(CompletionStatus.SUCCEEDED)
+            case CompletionCancelled():
+                return self.record(CompletionStatus.CANCELLED, error)
+            case _:
+                return self.record(CompletionStatus.FAILED, error)
 
     def record(self, status: CompletionStatus, error: AssistantError | None = None) -> Completion:
         took_ms = 1000 * (self._clock.monotonic() - self._started)
@@ -233,16 +200,6 @@ class _Entry:
             error_code=error.code if error else None,
             operation=Operation.EMBEDDINGS,
         )
-
-
-def _outcome(error: AssistantError) -> AttemptOutcome:
-    match error:
-        case CircuitOpen():
-            return AttemptOutcome.CIRCUIT_OPEN
-        case ProviderTimeout():
-            return AttemptOutcome.TIMED_OUT
-        case _:
-            return AttemptOutcome.FAILED
 
 
 def _usage(model: Model, texts: Sequence[str], reported: int | None) -> TokenUsage:

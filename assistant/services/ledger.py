@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Protocol, TypeVar
+from uuid import UUID
 
 import structlog
 
@@ -34,6 +36,24 @@ from assistant.errors import (
 from assistant.services.routing import Route
 
 log = structlog.get_logger(__name__)
+
+
+class Entry(Protocol):
+    """What is known of one piece of paid work while it runs."""
+
+    id: UUID
+
+    @property
+    def counted_prompt(self) -> str | None:
+        """The prompt's name in metrics; None where no prompt of the catalog was met."""
+        ...
+
+    def close(self, error: AssistantError | None) -> Completion:
+        """The final record: how the work ended and what it used."""
+        ...
+
+
+E = TypeVar("E", bound=Entry)
 
 
 class LedgerEntry:
@@ -82,6 +102,11 @@ class LedgerEntry:
         """The settled record; exists once the entry has been left without an error."""
         assert self._completion is not None
         return self._completion
+
+    @property
+    def counted_prompt(self) -> str | None:
+        # A name that nobody has found could be any text.
+        return self.request.prompt_name if self.prompt else None
 
     def close(self, error: AssistantError | None) -> Completion:
         """The final record: how the completion ended and what it used."""
@@ -143,9 +168,13 @@ class Ledger:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
 
+    def entry(self, request: CompletionRequest) -> AbstractAsyncContextManager[LedgerEntry]:
+        """An entry for ``request``, as ``settling`` has it."""
+        return self.settling(LedgerEntry(request, self._store, self._clock))
+
     @asynccontextmanager
-    async def entry(self, request: CompletionRequest) -> AsyncIterator[LedgerEntry]:
-        """An entry for ``request``; settled when the block is left, however it is left.
+    async def settling(self, entry: E) -> AsyncIterator[E]:
+        """The entry; settled when the block is left, however it is left.
 
         Cancellation and defects settle too: the block's exception goes on as it was for a
         cancellation, as an AssistantError that carries the entry's id for all else.
@@ -153,7 +182,6 @@ class Ledger:
         Raises: StorageUnavailable, or InternalError for a defect, where the usage of a successful
         block cannot be recorded, because an answer whose usage is not durable is not final.
         """
-        entry = LedgerEntry(request, self._store, self._clock)
         self._running += 1
         self._idle.clear()
         try:
@@ -178,7 +206,7 @@ class Ledger:
             if not self._running:
                 self._idle.set()
 
-    async def _settle(self, entry: LedgerEntry, error: AssistantError | None) -> None:
+    async def _settle(self, entry: Entry, error: AssistantError | None) -> None:
         """Make the end durable, whoever cancels meanwhile."""
         completion = entry.close(error)
         settling = asyncio.ensure_future(self._store.settle(completion))
@@ -193,9 +221,7 @@ class Ledger:
         failure = settling.exception()
         if failure is not None:
             _log_unrecorded(entry, failure)
-        # A name that nobody has found could be any text.
-        prompt_name = entry.request.prompt_name if entry.prompt else None
-        self._telemetry.completion_settled(completion, prompt_name)
+        self._telemetry.completion_settled(completion, entry.counted_prompt)
         if cancellation is not None:
             raise cancellation
         if failure is not None and error is None:
@@ -205,7 +231,7 @@ class Ledger:
             raise failure
 
 
-def _log_unrecorded(entry: LedgerEntry, failure: BaseException) -> None:
+def _log_unrecorded(entry: Entry, failure: BaseException) -> None:
     line = log.bind(completion_id=str(entry.id))
     if isinstance(failure, StorageUnavailable):
         line.error("usage_not_recorded", reason=failure.message)
@@ -213,7 +239,7 @@ def _log_unrecorded(entry: LedgerEntry, failure: BaseException) -> None:
         line.error("usage_not_recorded", exc_info=failure)
 
 
-def _defect(entry: LedgerEntry) -> InternalError:
+def _defect(entry: Entry) -> InternalError:
     defect = InternalError("Something broke inside the service. It has been logged.")
     defect.completion_id = entry.id
     return defect

@@ -194,6 +194,10 @@ ROOTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "availableModels": ("{ availableModels { id } }", COMPLETE_ONLY),
     "modelGroups": ("{ modelGroups { name } }", COMPLETE_ONLY),
     "providers": ("{ providers { name } }", COMPLETE_ONLY),
+    "explainRoute": (
+        '{ explainRoute(input: {text: "A storm."}) { ruleName } }',
+        COMPLETE_ONLY,
+    ),
     "completion": ('{ completion(id: "1") { id } }', ()),
     "myUsage": ("{ myUsage { requests } }", ()),
     "generateCompletion": (f"mutation {{ generateCompletion{INPUT} {{ id }} }}", COMPLETE_ONLY),

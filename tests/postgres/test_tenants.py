@@ -26,7 +26,7 @@ CATALOG = (
     "prompts",
     "providers",
 )
-PRIVATE = ("api_keys", "completions", "seeds", "token_calibrations", "usage_logs")
+PRIVATE = ("api_keys", "circuits", "completions", "seeds", "token_calibrations", "usage_logs")
 
 # One row per table for the tenant in :tenant, written as somebody who is above row security.
 ROWS = {
@@ -52,6 +52,7 @@ ROWS = {
     "token_calibrations": (
         "INSERT INTO token_calibrations VALUES (:tenant, 'p', 'm', 'b', 1, '{1}', now())"
     ),
+    "circuits": "INSERT INTO circuits VALUES (:tenant, 'p', 'm', now())",
     "api_keys": (
         "INSERT INTO api_keys (tenant_id, id, name, prefix, secret_hash, scopes, created_at) "
         "VALUES (:tenant, :id, 'n', 'p', sha256(:tenant::bytea), '{}', now())"
@@ -160,6 +161,7 @@ async def test_every_function_that_runs_as_somebody_else_is_locked_down(
 
     service = ["assistant_service"]
     assert functions == [
+        ("assistant_circuits", "assistant_ledger", True, service),
         ("assistant_find_api_key", "assistant_ledger", True, service),
         ("assistant_maintain_partitions", "assistant_owner", True, service),
         ("assistant_open", "assistant_ledger", True, service),
@@ -177,7 +179,7 @@ async def test_no_role_of_ours_is_above_row_security(urls: DatabaseUrls) -> None
     assert above == []
 
 
-async def test_the_ledgers_role_sees_the_ledger_and_the_keys_and_nothing_else(
+async def test_the_ledgers_role_sees_ledger_keys_and_circuits_and_nothing_else(
     urls: DatabaseUrls,
 ) -> None:
     seen = await fetch(
@@ -190,7 +192,7 @@ async def test_the_ledgers_role_sees_the_ledger_and_the_keys_and_nothing_else(
         """,
     )
 
-    assert seen == [("api_keys",), ("completions",), ("usage_logs",)]
+    assert seen == [("api_keys",), ("circuits",), ("completions",), ("usage_logs",)]
 
 
 # ------------------------------------------------------------------ what a tenant sees and writes

@@ -32,6 +32,7 @@ from assistant.errors import (
 from assistant.services.bulkheads import Bulkheads
 from assistant.services.circuits import Circuits, CircuitSettings
 from assistant.services.embeddings import EmbeddedTexts, TextEmbedding
+from assistant.services.ledger import Ledger
 from assistant.services.models import Models
 from assistant.services.retries import Retries
 from tests.unit.fakes import (
@@ -92,9 +93,9 @@ class Service:
             circuits=self.circuits,
             bulkheads=Bulkheads(clock),
             retries=Retries(clock, random.Random(1)),
+            ledger=Ledger(self.store, clock, self.telemetry),
             store=self.store,
             clock=clock,
-            telemetry=self.telemetry,
             time_limits=TimeLimits(total_s=total_s),
         )
 

@@ -5,9 +5,38 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
+from assistant.adapters.providers.anthropic import ANTHROPIC_URL, AnthropicProvider
+from assistant.adapters.providers.builtin import ExtractiveProvider
+from assistant.adapters.providers.http import HttpClient
+from assistant.adapters.providers.ollama import OllamaProvider
+from assistant.adapters.providers.openai import OPENAI_URL, OpenAiProvider
 from assistant.domain.model import ProviderConfig, ProviderKind
-from assistant.domain.ports import Provider
+from assistant.domain.ports import Embedder, Provider
 from assistant.errors import ProviderUnavailable
+from assistant.settings import Settings
+
+
+def provider_kinds(
+    settings: Settings, http: HttpClient, embedder: Embedder
+) -> Mapping[ProviderKind, Callable[[ProviderConfig], Provider]]:
+    """How to make a provider of each kind from its row. Where a row names no URL, settings do."""
+    return {
+        ProviderKind.OLLAMA: lambda row: OllamaProvider(row.base_url or settings.ollama_url, http),
+        ProviderKind.OPENAI: lambda row: OpenAiProvider(
+            row.base_url or settings.openai_base_url or OPENAI_URL,
+            # A host of one's own may want no key; the vendor's always does.
+            api_key(row, is_optional=settings.openai_base_url is not None),
+            http,
+            row.name,
+        ),
+        ProviderKind.ANTHROPIC: lambda row: AnthropicProvider(
+            row.base_url or settings.anthropic_base_url or ANTHROPIC_URL,
+            api_key(row, is_optional=settings.anthropic_base_url is not None),
+            http,
+            row.name,
+        ),
+        ProviderKind.BUILTIN: lambda _row: ExtractiveProvider(embedder),
+    }
 
 
 class ProviderRegistry:
