@@ -3,7 +3,7 @@
 # make check   format, lint, types, imports, schema drift
 # make format  write the code as make check wants it
 # make bench   completions under load, beside a bare pass-through proxy (BENCH="--seconds 3")
-# make quality how good the builtin model's answers are, on labelled texts
+# make quality how good the builtin model's answers and the counts of tokens are
 # make lock    renew the locked dependencies
 # make clean   remove what can be made again; the database in .data stays
 SHELL := /bin/bash
@@ -78,6 +78,7 @@ bench: setup
 
 quality: setup .venv/dev.done
 	$(BIN)/python -m tests.quality.builtin
+	$(BIN)/python -m tests.quality.tokens
 
 lock: .venv/dev.done
 	$(LOCK) -o requirements.txt

@@ -135,6 +135,10 @@ def create_app(settings: Settings) -> Starlette:
             http = await stack.enter_async_context(HttpClient())
             connect = ProviderRegistry(provider_kinds(settings, http, embedder))
 
+            # What is learnt while the last answers settle is saved as well.
+            tokens = TokenCounting(TokenizerLibrary(settings.tokenizer_dir), PostgresTokenSums(db))
+            stack.push_async_callback(tokens.save)
+
             ledger_store = PostgresLedger(db)
             await ledger_store.start()
             stack.push_async_callback(ledger_store.close)
@@ -153,8 +157,6 @@ def create_app(settings: Settings) -> Starlette:
                 connect, clock, circuits=circuits, bulkheads=bulkheads, latencies=latencies
             )
             retries = Retries(clock, random.Random())  # noqa: S311 - spreads load, guards nothing
-            tokens = TokenCounting(TokenizerLibrary(settings.tokenizer_dir), PostgresTokenSums(db))
-            stack.push_async_callback(tokens.save)
             router = Router(
                 tokens=tokens,
                 languages=LangidDetector(),

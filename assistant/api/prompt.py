@@ -26,10 +26,10 @@ from assistant.api.federation import list_size
 from assistant.api.usage import User
 from assistant.domain import prompt as domain
 from assistant.domain.caller import Scope
-from assistant.domain.completion import MessageRole
+from assistant.domain.completion import CompletionRequest, MessageRole
 from assistant.domain.model import TaskType
 from assistant.domain.prompt import PromptOrderField, PromptQuery, PromptVersionStatus
-from assistant.domain.tokens import TokenCount, TokenMethod
+from assistant.domain.tokens import TokenMethod
 from assistant.domain.values import JsonObject, check_text
 
 READERS = (Scope.COMPLETE, Scope.PROMPTS_WRITE)
@@ -369,14 +369,15 @@ async def prompts(
 
 async def render_prompt(info: Info, wanted: RenderPromptInput) -> RenderedPrompt:
     """What would be sent, and how many tokens it is estimated at."""
-    rendered = await info.context.services.prompts.render_named(
-        info.context.caller.tenant_id,
-        wanted.prompt_name,
-        wanted.prompt_version,
-        cast("JsonObject | None", wanted.variables),  # checked where it is bound
+    context = info.context
+    request = CompletionRequest(
+        context.caller,
+        prompt_name=wanted.prompt_name,
+        prompt_version=wanted.prompt_version,
+        variables=cast("JsonObject | None", wanted.variables),  # checked where it is bound
     )
+    rendered, counted = await context.services.completions.preview(request)
     assert rendered.version is not None
-    counted = TokenCount(rendered.estimated_tokens)
     return RenderedPrompt(
         prompt_version=PromptVersion.of(rendered.version),
         messages=[

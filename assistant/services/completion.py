@@ -8,6 +8,9 @@ from uuid import UUID
 from assistant.domain.caller import Caller, Scope
 from assistant.domain.completion import Completion, CompletionRequest
 from assistant.domain.ports import CompletionStore
+from assistant.domain.prompt import RenderedPrompt
+from assistant.domain.tokens import TokenCount
+from assistant.errors import RequestError, UpstreamError
 from assistant.services.answers import Answers
 from assistant.services.failover import Emit
 from assistant.services.ledger import Ledger
@@ -71,6 +74,19 @@ class Completions:
         prompt = await self._prompts.render(request)
         catalog = await self._models.catalog(request.caller.tenant_id)
         return await self._router.explain(request, prompt, catalog)
+
+    async def preview(self, request: CompletionRequest) -> tuple[RenderedPrompt, TokenCount]:
+        """What would be sent, and its length for the model that it would be sent to first.
+
+        An estimate where no model could serve now. Raises: NotFound, BadUserInput.
+        """
+        prompt = await self._prompts.render(request)
+        catalog = await self._models.catalog(request.caller.tenant_id)
+        try:
+            route = await self._router.route(request, prompt, catalog)
+        except (RequestError, UpstreamError):
+            return prompt, TokenCount(prompt.estimated_tokens)
+        return prompt, route.candidates[0].count
 
     async def find(self, caller: Caller, ids: Sequence[UUID]) -> Mapping[UUID, Completion]:
         """Those of ``ids`` that are the caller's own, or of their tenant for administrators.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from assistant.domain.caller import PLATFORM_TENANT
@@ -11,7 +12,7 @@ from assistant.domain.model import TaskType
 from assistant.domain.ports import PromptStore
 from assistant.domain.prompt import Prompt, PromptQuery, PromptVersion, RenderedPrompt
 from assistant.domain.tokens import estimate_tokens
-from assistant.domain.values import JsonObject, check_text
+from assistant.domain.values import check_text
 from assistant.errors import NotFound
 from assistant.services.bounded_cache import BoundedCache
 from assistant.services.rendering import render_prompt
@@ -64,12 +65,10 @@ class Prompts:
     async def render(self, request: CompletionRequest) -> RenderedPrompt:
         """The messages that ``request`` would send. Raises NotFound, BadUserInput."""
         if request.prompt_name is not None:
-            return await self.render_named(
-                request.caller.tenant_id,
-                request.prompt_name,
-                request.prompt_version,
-                request.variables,
+            prompt, version = await self.get(
+                request.caller.tenant_id, request.prompt_name, request.prompt_version
             )
+            return replace(render_prompt(version, request.variables), prompt=prompt)
         messages = request.messages or (Message(MessageRole.USER, request.text or ""),)
         return RenderedPrompt(
             version=None,
@@ -78,13 +77,6 @@ class Prompts:
             variables={},
             estimated_tokens=estimate_tokens(messages),
         )
-
-    async def render_named(
-        self, tenant_id: str, name: str, number: int | None, variables: JsonObject | None
-    ) -> RenderedPrompt:
-        """A prompt of the catalog with its variables filled in. Raises NotFound, BadUserInput."""
-        _, version = await self.get(tenant_id, name, number)
-        return render_prompt(version, variables)
 
     # Batches for the API's loaders: one statement each.
 
