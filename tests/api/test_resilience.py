@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -18,7 +17,6 @@ from tests.providers.fake_anthropic import Reply as AnthropicReply
 from tests.providers.fake_ollama import FakeOllama, Fault, Reply
 from tests.providers.fake_openai import FakeOpenAi
 from tests.providers.fake_openai import Reply as OpenAiReply
-from tests.providers.fake_server import ReceivedRequest
 from tests.running_service import RunningService, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -117,27 +115,14 @@ async def test_what_one_replica_finds_out_protects_the_other_and_one_probe_goes_
         assert (await ask(second, model=MODEL))["data"] is not None
 
 
-class OneInThreeFails(FakeOllama):
-    """Every third call of the model that is asked first ends in a 503."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: Counter[str] = Counter()
-
-    def next_reply(self, request: ReceivedRequest) -> Reply:
-        self.calls[request.model] += 1
-        if request.model == "llama3.2:3b" and self.calls[request.model] % 3 == 0:
-            return Reply(status=503, error="busy")
-        return Reply()
-
-
 async def test_200_requests_are_answered_while_the_first_candidate_fails_one_call_in_three(
     tmp_path: Path,
 ) -> None:
     async with (
-        OneInThreeFails() as ollama,
+        FakeOllama() as ollama,
         running_service(tmp_path, ollama_url=ollama.url) as service,
     ):
+        ollama.failing = ("llama3.2:3b", 3)
         allowed = await service.graphql(ALLOW, {"input": {"id": OTHER, "isAllowed": True}})
         assert allowed["data"]["setModel"]["userErrors"] == []
 
@@ -150,12 +135,14 @@ async def test_200_requests_are_answered_while_the_first_candidate_fails_one_cal
         answers = await asyncio.gather(*(one() for _ in range(200)))
 
         assert [answer.get("errors") for answer in answers] == [None] * 200
-        attempts = [answer["data"]["generateCompletion"]["decision"]["attempts"] for answer in answers]
+        attempts = [
+            answer["data"]["generateCompletion"]["decision"]["attempts"] for answer in answers
+        ]
         first_calls = sum(len({attempt["model"] for attempt in tried}) for tried in attempts)
         retries = sum(map(len, attempts)) - first_calls
         assert 0 < retries <= 0.2 * first_calls, "a fifth more calls, however many fail"
         assert all(tried[-1]["outcome"] == "SUCCEEDED" for tried in attempts)
-        assert ollama.calls["llama3.2:1b"] == sum(
+        assert ollama.chats_by_model["llama3.2:1b"] == sum(
             answer["data"]["generateCompletion"]["model"]["id"] == OTHER for answer in answers
         )
 
@@ -183,9 +170,7 @@ async def test_a_dead_ollama_fails_over_to_openai_and_then_to_anthropic(tmp_path
         assert openai.chats[-1].headers["authorization"] == "Bearer sk-test"
         assert float(completion["usage"]["cost"]["amount"]) > 0
 
-        openai.reply = OpenAiReply(
-            status=429, type="insufficient_quota", code="insufficient_quota"
-        )
+        openai.reply = OpenAiReply(status=429, type="insufficient_quota", code="insufficient_quota")
         completion = await complete(service, text="hello")
         assert completion["text"] == "from Anthropic"
         assert anthropic.chats[-1].headers["x-api-key"] == "sk-ant-test"
@@ -195,9 +180,7 @@ async def test_a_dead_ollama_fails_over_to_openai_and_then_to_anthropic(tmp_path
 
 
 @pytest.mark.parametrize("policy", ["ERROR", "RESTART", "CONTINUE"])
-async def test_an_interrupted_stream_ends_as_the_request_says(
-    tmp_path: Path, policy: str
-) -> None:
+async def test_an_interrupted_stream_ends_as_the_request_says(tmp_path: Path, policy: str) -> None:
     async with (
         FakeOllama() as ollama,
         FakeOpenAi() as openai,
@@ -224,7 +207,9 @@ async def test_an_interrupted_stream_ends_as_the_request_says(
         assert events[at]["reason"] == "PROVIDER_UNAVAILABLE" or events[at]["reason"] == (
             "STREAM_INTERRUPTED"
         )
-        shown = "".join(event.get("text", "") for event in events[(at if policy == "RESTART" else 0):])
+        shown = "".join(
+            event.get("text", "") for event in events[(at if policy == "RESTART" else 0) :]
+        )
         response = events[-1]["response"]
         expected = {"RESTART": "three four five six.", "CONTINUE": "One two three four five six."}
         assert shown == response["text"] == expected[policy]

@@ -1,7 +1,8 @@
 """Completions under load, beside a bare pass-through proxy: `make bench`.
 
 The upstream is the fake Ollama with answers of 64 tokens: without latency for whole answers, at
-20 ms a token for streams. The program under test, PostgreSQL included, has one core alone; load
+20 ms a token for streams. Then the service alone, with a model of which every third call fails and
+another one to fail over to. The program under test, PostgreSQL included, has one core alone; load
 and upstream have the others. Both programs run one worker on uvloop and httptools.
 
 Prints a table, then the same as JSON. Nothing is asserted: machines differ. What can be compared
@@ -34,6 +35,8 @@ CONNECTIONS = (1, 16, 64, 256)
 TOKENS = 64
 TOKEN_DELAY_MS = 20
 STREAMS = 100
+FAILING_CONNECTIONS = 16
+ANSWER_DELAY_MS = 50
 MODEL = "llama3.2:3b"
 WARM_UP_S = 1.0
 LAST_WORD = f" word{TOKENS - 1}"
@@ -91,12 +94,12 @@ def chat(url: str, *, streamed: bool) -> Target:
     return Target(url, body, LAST_WORD.encode(), refused=b'"error"', marker=marker)
 
 
-def graphql(url: str, *, streamed: bool) -> Target:
+def graphql(url: str, *, streamed: bool, model: str | None = f"ollama/{MODEL}") -> Target:
     """Our request: generateCompletion, or a completionStream over server-sent events."""
     query = STREAM if streamed else GENERATE
 
     def body(number: int) -> bytes:
-        given = {"text": question(number), "model": f"ollama/{MODEL}"}
+        given = {"text": question(number), "model": model}
         return json.dumps({"query": query, "variables": {"input": given}}).encode()
 
     if not streamed:
@@ -133,8 +136,8 @@ async def process(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 @asynccontextmanager
-async def fake_ollama(token_delay_ms: float) -> AsyncIterator[str]:
-    command = ["tests.providers.fake_ollama", "--port", "0", "--tokens", str(TOKENS)]
+async def fake_ollama(token_delay_ms: float, *options: str) -> AsyncIterator[str]:
+    command = ["tests.providers.fake_ollama", "--port", "0", "--tokens", str(TOKENS), *options]
     async with process(*command, "--token-delay-ms", str(token_delay_ms)) as fake:
         assert fake.stdout is not None
         yield (await fake.stdout.readline()).decode().split()[-1]
@@ -339,6 +342,28 @@ async def streams(seconds: float, mine: set[int] | None) -> list[Streaming]:
     return measured
 
 
+async def failures(seconds: float, mine: set[int] | None) -> list[Throughput]:
+    """Requests that name no model, while none of the first candidate's calls fails, and a third."""
+    print(f"\none call in three of the first model fails, {FAILING_CONNECTIONS} connections")
+    row("", "connections", "answers/s", "p50 ms", "p95 ms", "p99 ms", "CPU ms", "errors")
+    measured: list[Throughput] = []
+    answering = ("--first-token-delay-ms", str(ANSWER_DELAY_MS), "--model", "mistral:7b")
+    for name, failing in (("healthy", ()), ("failing", ("--failing", MODEL, "3"))):
+        async with (
+            fake_ollama(0, *answering, *failing) as upstream,
+            our_service(upstream, mine) as program,
+        ):
+            routed = graphql(program.whole.url, streamed=False, model=None)
+            asked = replace(program, name=name, whole=routed)
+            one = await throughput(asked, FAILING_CONNECTIONS, seconds)
+        measured.append(one)
+        row(
+            one.program, one.connections, number(one.per_s, 0), number(one.p50_ms),
+            number(one.p95_ms), number(one.p99_ms), number(one.cpu_ms, 2), one.errors,
+        )  # fmt: skip
+    return measured
+
+
 async def run(given: argparse.Namespace) -> None:
     mine, theirs = two_cores()
     pin(0, theirs)
@@ -353,6 +378,7 @@ async def run(given: argparse.Namespace) -> None:
             asdict(one) for one in await whole_answers(given.seconds, given.connections, mine)
         ],
         "streams": [asdict(one) for one in await streams(given.seconds, mine)],
+        "failures": [asdict(one) for one in await failures(given.seconds, mine)],
     }
     print("\n" + json.dumps(report))
 

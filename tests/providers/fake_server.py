@@ -29,9 +29,9 @@ import socket
 import struct
 import time
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
@@ -203,6 +203,8 @@ class FakeServer(ABC, Generic[ReplyT]):
         self.reply = reply
         self.replies_by_model: dict[str, ReplyT] = {}
         self.replies_by_path: dict[str, ReplyT] = {}  # of everything but chats
+        self.failing: tuple[str, int] | None = None  # (model, 3): every third chat of it gets a 503
+        self.chats_by_model: Counter[str] = Counter()
         self.is_recording = is_recording
         self.requests: list[ReceivedRequest] = []
         self.connections: set[Connection] = set()
@@ -247,8 +249,16 @@ class FakeServer(ABC, Generic[ReplyT]):
     def find_reply(self, request: ReceivedRequest) -> ReplyT | None:
         """How to answer this request; None where ``answer`` says it."""
         if request.path == self.chat_path and isinstance(request.body, dict):
+            self.chats_by_model[request.model] += 1
+            if self._fails_now(request.model):
+                return replace(self.reply, status=503, error="busy")
             return self.next_reply(request)
         return self.replies_by_path.get(request.path)
+
+    def _fails_now(self, model: str) -> bool:
+        if self.failing is None or self.failing[0] != model:
+            return False
+        return self.chats_by_model[model] % self.failing[1] == 0
 
     def is_streamed(self, request: ReceivedRequest) -> bool:
         """Whether the answer is asked for as a stream."""
@@ -573,6 +583,9 @@ def run_as_process(
     parser.add_argument("--fault", type=Fault, choices=list(Fault), default=None)
     parser.add_argument("--fault-after", type=int, default=0)
     parser.add_argument("--model", action="append", default=[], help="one more model to have")
+    parser.add_argument(
+        "--failing", nargs=2, metavar=("MODEL", "N"), help="every Nth chat of MODEL gets a 503"
+    )
     arguments = parser.parse_args()
     healthy = reply(
         tokens=words(arguments.tokens),
@@ -589,6 +602,8 @@ def run_as_process(
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         async with serve(arguments.port, healthy, arguments.model) as fake:
+            if arguments.failing is not None:
+                fake.failing = (arguments.failing[0], int(arguments.failing[1]))
             print(f"listening on {fake.url}", flush=True)
             await stopped.wait()
 
