@@ -6,7 +6,6 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 
 import structlog
 from starlette.applications import Starlette
@@ -49,7 +48,7 @@ from assistant.api.health import operations_routes
 from assistant.api.request_log import RequestLog
 from assistant.api.schema import create_schema
 from assistant.domain.caller import PLATFORM_TENANT
-from assistant.domain.model import CircuitState, ProviderConfig
+from assistant.domain.model import CircuitState
 from assistant.domain.ports import TimeLimits
 from assistant.services import Services
 from assistant.services.administration import Administration
@@ -214,7 +213,7 @@ def create_app(settings: Settings) -> Starlette:
             )
 
             # Asks the providers what they have before the first caller comes.
-            catalog = await models.catalog(PLATFORM_TENANT)
+            await models.catalog(PLATFORM_TENANT)
             graphiql = load_graphiql(settings.graphiql_dir)
             endpoint = GraphQLEndpoint(
                 create_schema(),
@@ -228,10 +227,7 @@ def create_app(settings: Settings) -> Starlette:
             app.router.routes[:] = [
                 *operations_routes(
                     checks={"database": db.check, "embedder": embedder.check},
-                    providers={
-                        name: partial(_health, models, config)
-                        for name, config in catalog.providers.items()
-                    },
+                    providers=lambda: models.unhealthy_reasons(PLATFORM_TENANT),
                     telemetry=telemetry,
                 ),
                 *graphiql.routes,
@@ -322,10 +318,6 @@ def watch_providers(
             for key in circuits.not_closed
         },
     )
-
-
-async def _health(models: Models, config: ProviderConfig) -> str | None:
-    return models.state(config).reason
 
 
 def _middleware(settings: Settings) -> list[Middleware]:

@@ -3,7 +3,7 @@
 splintr carries the vocabularies of the usual families and counts a page in 30 microseconds,
 offline; its regular expressions are interpreted here (``jit(False)``), which is as quick and
 makes no machine code. What it says is checked against the vocabularies' own programs by
-``python -m tests.quality.tokens.references``. See docs/decisions/0010-token-counting.md.
+``python -m tests.quality.tokens.references``. See docs/decisions/0012-token-counting.md.
 """
 
 from __future__ import annotations

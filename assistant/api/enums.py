@@ -183,7 +183,7 @@ _described(
     "Whether a model of a provider is called.",
     CLOSED="It is called.",
     OPEN="It has been failing and is not called.",
-    HALF_OPEN="One call is trying whether it works again.",
+    HALF_OPEN="One call at a time may try whether it works again.",
 )
 _described(
     OrderDirection,

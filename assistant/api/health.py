@@ -33,15 +33,16 @@ class MetricsSource(Protocol):
 def operations_routes(
     *,
     checks: Mapping[str, Check],
-    providers: Mapping[str, Check] | None = None,
+    providers: Callable[[], Mapping[str, str | None]] = dict,
     telemetry: MetricsSource,
 ) -> list[Route]:
     """``/health``, ``/health/ready`` and ``/metrics``, for anybody who can reach the port.
 
-    The service is ready while every one of ``checks`` is. ``providers`` are asked and listed,
-    but not required: without any, cached answers and the catalog are still served.
+    The service is ready while every one of ``checks`` is. ``providers`` are those there are now,
+    each with what keeps it from serving: they are listed, but not required, since without any,
+    the catalog and the builtin model are still served.
     """
-    readiness = _Readiness(checks, providers or {})
+    readiness = _Readiness(checks, providers)
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "up", "version": __version__}, headers=_NO_STORE)
@@ -65,7 +66,9 @@ def operations_routes(
 class _Readiness:
     """Runs the checks, once for all who ask at the same time: probes need no credentials."""
 
-    def __init__(self, checks: Mapping[str, Check], providers: Mapping[str, Check]) -> None:
+    def __init__(
+        self, checks: Mapping[str, Check], providers: Callable[[], Mapping[str, str | None]]
+    ) -> None:
         self._checks = checks
         self._providers = providers
         self._running: asyncio.Task[dict[str, Any]] | None = None
@@ -77,13 +80,13 @@ class _Readiness:
         return await asyncio.shield(self._running)
 
     async def _examine(self) -> dict[str, Any]:
-        checks, providers = await asyncio.gather(_run_all(self._checks), _run_all(self._providers))
+        checks = await _run_all(self._checks)
         is_ready = all(result["ok"] for result in checks.values())
         return {
             "status": "ready" if is_ready else "unavailable",
             "version": __version__,
             "checks": checks,
-            "providers": providers,
+            "providers": _results(self._providers()),
         }
 
 
@@ -99,6 +102,10 @@ async def _run_all(checks: Mapping[str, Check]) -> dict[str, dict[str, Any]]:
     for task in tasks.values():
         # Not awaited: one that is slow to answer may be slow to stop.
         task.cancel()
+    return _results(reasons)
+
+
+def _results(reasons: Mapping[str, str | None]) -> dict[str, dict[str, Any]]:
     return {
         name: {"ok": True} if reason is None else {"ok": False, "reason": reason}
         for name, reason in reasons.items()

@@ -62,7 +62,8 @@ class ProviderInput:
         default=False, description="Whether text stays on our own machines."
     )
     max_concurrency: int | None = strawberry.field(
-        default=None, description="Calls at once, 1 to 100,000; the kind's own number by default."
+        default=None,
+        description="Calls at once, 1 to 100,000; what the service is set to by default.",
     )
     is_enabled: bool = strawberry.field(default=True, description="Whether it is called at all.")
 

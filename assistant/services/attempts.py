@@ -57,12 +57,12 @@ class Deadline:
 
     @property
     def left_s(self) -> float:
-        return self.at - asyncio.get_running_loop().time()
+        """Nothing from a tick before its time on: that is when timers may go off."""
+        return self.at - _TICK_S - asyncio.get_running_loop().time()
 
     @property
     def is_over(self) -> bool:
-        """Whether time is up; timers go off up to a tick early."""
-        return self.left_s < _TICK_S
+        return self.left_s <= 0
 
     def error(self, model: Model) -> ProviderTimeout:
         kind = TimeLimitReached if self.is_callers else ProviderTimeout

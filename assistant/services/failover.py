@@ -228,8 +228,7 @@ class Failover:
         prompt = work.entry.prompt
         assert prompt is not None
         is_plain = (
-            work.messages is prompt.messages
-            and work.seam is None
+            work.seam is None
             and work.response_schema is None
             and candidate.model.tasks is None
             and not finished.cached_tokens

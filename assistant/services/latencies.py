@@ -78,12 +78,12 @@ class Latencies:
         return observed
 
 
-def _load(one: _Observed, other: _Observed) -> tuple[float, int]:
-    """What ``one`` has to do, as far as it is known, and how many calls that is."""
+def _load(one: _Observed, other: _Observed) -> float:
+    """What ``one`` has to do, as far as it is known."""
     mean_s = one.mean_s
     if mean_s is None and not one.running:
         mean_s = 0.0  # who is not known yet is tried: it may be the quickest
     elif mean_s is None:
         # It has not answered yet, and need not be quicker than the other one.
         mean_s = 1.0 if other.mean_s is None else other.mean_s
-    return (one.running + 1) * mean_s, one.running
+    return (one.running + 1) * mean_s

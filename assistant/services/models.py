@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -12,7 +13,7 @@ import structlog
 from assistant.domain.caller import PLATFORM_TENANT
 from assistant.domain.model import DiscoveredModel, Model, ModelCapability, ProviderConfig
 from assistant.domain.ports import ModelCatalog, ModelStore, ProviderConnector
-from assistant.errors import AssistantError, ProviderRejected
+from assistant.errors import AssistantError, ProviderRejected, StorageUnavailable
 from assistant.services.bounded_cache import BoundedCache
 
 log = structlog.get_logger(__name__)
@@ -84,6 +85,11 @@ class Models:
         """What the provider said when it was last asked."""
         return self._states.get(config, _NOT_ASKED)
 
+    def unhealthy_reasons(self, tenant_id: str) -> Mapping[str, str | None]:
+        """What keeps each of the tenant's providers from serving; None for those that serve."""
+        configured = sorted(self._configured.get(tenant_id, ()), key=lambda config: config.name)
+        return {config.name: self.state(config).reason for config in configured}
+
     async def refresh(self, config: ProviderConfig) -> None:
         """Ask a provider now, because what it has was changed."""
         await self._ask([config])
@@ -96,6 +102,8 @@ class Models:
         while True:
             await asyncio.sleep(step_s)
             elapsed_s += step_s
+            with suppress(StorageUnavailable):  # then what was known is kept
+                await self.catalog(PLATFORM_TENANT)
             configured = frozenset[ProviderConfig]().union(*self._configured.values())
             for config in self._states.keys() - configured:
                 del self._states[config]  # its row was changed or deleted

@@ -14,7 +14,7 @@ from tests.api.test_main_job import complete
 from tests.postgres.server import running_server
 from tests.providers.fake_anthropic import FakeAnthropic
 from tests.providers.fake_anthropic import Reply as AnthropicReply
-from tests.providers.fake_ollama import FakeOllama, Fault, Reply
+from tests.providers.fake_ollama import FakeModel, FakeOllama, Fault, Reply
 from tests.providers.fake_openai import FakeOpenAi
 from tests.providers.fake_openai import Reply as OpenAiReply
 from tests.running_service import RunningService, running_service
@@ -35,6 +35,7 @@ STREAM = """subscription ($input: CompletionRequest!) { completionStream(input: 
 TRY = """mutation ($input: CompletionRequest!) { generateCompletion(input: $input) {
     text json model { id } usage { completionTokens totalTokens }
     decision { ruleName candidates attempts { model outcome errorCode latencyMs } } } }"""
+AVAILABLE = "{ availableModels { id } }"
 ALLOW = """mutation ($input: ModelInput!) { setModel(input: $input) {
     model { id isAllowed } userErrors { message } } }"""
 SET_GROUP = """mutation ($input: ModelGroupInput!) { setModelGroup(input: $input) {
@@ -282,6 +283,39 @@ async def test_a_full_provider_sheds_early_with_a_hint_or_the_next_one_answers(
         answers = await asyncio.gather(*(ask(service) for _ in range(6)))
         assert [answer.get("errors") for answer in answers] == [None] * 6
         assert len(openai.chats) == 4
+
+
+async def test_a_rule_written_on_one_replica_routes_on_the_other_within_a_second(
+    tmp_path: Path,
+) -> None:
+    create = """mutation ($input: RoutingRuleInput!) { createRoutingRule(input: $input) {
+        routingRule { id } userErrors { message path } } }"""
+    wanted = {"promptName": "generate-title", "variables": {"text": "A storm tore two cranes."}}
+    async with (
+        FakeOllama() as ollama,
+        two_replicas(tmp_path, ollama) as (first, second),
+    ):
+        ollama.models = (*ollama.models, FakeModel("mistral:7b"))
+        async with asyncio.timeout(20):
+            while "ollama/mistral:7b" not in str(await second.graphql(AVAILABLE)):
+                await asyncio.sleep(0.1)
+        before = await complete(second, **wanted)
+        assert before["model"]["id"] == MODEL
+
+        rule = {
+            "name": "titles",
+            "priority": 1,
+            "conditions": {"promptCategory": "writing", "tags": ["title", "text"]},
+            "models": ["mistral:7b"],
+        }
+        created = (await first.graphql(create, {"input": rule}))["data"]["createRoutingRule"]
+        assert created["userErrors"] == []
+
+        async with asyncio.timeout(1.0):
+            while (await complete(second, **wanted))["model"]["id"] != "ollama/mistral:7b":
+                await asyncio.sleep(0.05)
+        chosen = await ask(second, **wanted, text=None)
+        assert chosen["data"]["generateCompletion"]["decision"]["ruleName"] == "titles"
 
 
 async def test_explain_route_says_what_then_happens(tmp_path: Path) -> None:

@@ -365,6 +365,22 @@ async def test_another_replica_that_was_quicker_to_try_is_waited_for_but_not_for
     assert replica.state is CircuitState.CLOSED
 
 
+async def test_a_probe_that_was_given_back_in_the_very_moment_is_not_asked_for_again_at_once() -> (
+    None
+):
+    replica = await Replica().half_open()
+    replica.store.obstacle = CircuitNotice(KEY, open_for_s=-3, probe_for_s=None)
+
+    for _ in range(3):
+        assert (await replica.refused()).retry_after_s == 0.5
+    assert await replica.told() == ["take_probe"]
+
+    replica.store.obstacle = None
+    replica.clock.advance(0.5)
+    await replica.call(None)
+    assert replica.state is CircuitState.CLOSED
+
+
 async def test_where_another_clock_says_that_it_is_too_early_nobody_tries() -> None:
     replica = await Replica().half_open()
     replica.store.obstacle = CircuitNotice(KEY, open_for_s=7)

@@ -6,7 +6,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assistant.services.seam import Seam
@@ -85,6 +85,7 @@ def test_what_cannot_be_a_repetition_passes_at_once() -> None:
     seam = Seam(STORY)
 
     assert seam.feed("Xyl") == "Xyl"
+    assert Seam(STORY).feed("ve") == "ve"  # it is there, but too near to the end
     assert seam.feed("jumped over") == "jumped over"  # from then on everything does
     assert seam.flush() == ""
 
@@ -130,14 +131,17 @@ def test_however_it_is_cut_the_longest_repetition_is_left_out(
     assert joined(so_far, *pieces) == plainly_joined(so_far, continuation)
 
 
-@given(st.data(), TEXTS, TEXTS)
+# An end that is nowhere else: of one that repeats itself nobody can tell how much was meant.
+ENDS = st.permutations("stuvwxyz").map("".join)
+BEFORE = st.text(st.characters(exclude_characters="stuvwxyz"), max_size=40) | st.text("ab ")
+
+
+@given(st.data(), BEFORE, ENDS, TEXTS)
 def test_a_repetition_of_the_end_is_neither_seen_twice_nor_lost(
-    data: st.DataObject, so_far: str, rest: str
+    data: st.DataObject, before: str, end: str, rest: str
 ) -> None:
-    assume(len(so_far) >= SHORTEST)
+    so_far = before + end
     repeated = so_far[-data.draw(st.integers(SHORTEST, len(so_far))) :]
-    # Where the end repeats itself nobody can tell how much of it was meant.
-    assume(plainly_joined(so_far, repeated + rest) == so_far + rest)
 
     assert joined(so_far, *data.draw(cut(repeated + rest))) == so_far + rest
 
@@ -149,14 +153,14 @@ def test_a_model_that_begins_anew_is_met_whatever_the_text(
     assert joined(so_far, *data.draw(cut(so_far + rest))) == so_far + rest
 
 
-@given(st.data(), st.text("abc ", max_size=60), st.text("XYZ ", min_size=1, max_size=60))
+@given(st.data(), st.text("abc", max_size=60), st.text("XYZ", max_size=60))
 def test_a_continuation_that_repeats_nothing_passes_unchanged(
     data: st.DataObject, so_far: str, continuation: str
 ) -> None:
-    assume(continuation[0] != " " or not so_far.endswith(continuation[:SHORTEST]))
-    assume(not so_far or not continuation.startswith(so_far))
+    seam = Seam(so_far)
 
-    assert joined(so_far, *data.draw(cut(continuation))) == so_far + continuation
+    for piece in data.draw(cut(continuation)):
+        assert seam.feed(piece) == piece
 
 
 @given(st.data(), TEXTS, TEXTS)

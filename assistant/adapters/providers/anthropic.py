@@ -1,6 +1,6 @@
 """Models over Anthropic's Messages API.
 
-What happens on the wire, and what becomes of it, is a table in docs/providers.md.
+What happens on the wire, and what becomes of it, is a table in docs/provider-anthropic.md.
 Source: https://docs.anthropic.com/en/api/messages
 """
 

@@ -1,6 +1,6 @@
 """Models that run on Ollama, over its native API.
 
-What happens on the wire, and what becomes of it, is a table in docs/providers.md.
+What happens on the wire, and what becomes of it, is a table in docs/provider-ollama.md.
 Source: https://github.com/ollama/ollama/blob/main/docs/api.md
 """
 

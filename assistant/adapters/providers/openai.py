@@ -1,7 +1,7 @@
 """Models of OpenAI, and of every host that speaks its chat completions: vLLM, LM Studio,
 llama.cpp, OpenRouter, Groq, gateways.
 
-What happens on the wire, and what becomes of it, is a table in docs/providers.md.
+What happens on the wire, and what becomes of it, is a table in docs/provider-openai.md.
 Source: https://platform.openai.com/docs/api-reference/chat
 """
 

@@ -25,13 +25,13 @@ def provider_kinds(
         ProviderKind.OPENAI: lambda row: OpenAiProvider(
             row.base_url or settings.openai_base_url or OPENAI_URL,
             # A host of one's own may want no key; the vendor's always does.
-            api_key(row, is_optional=settings.openai_base_url is not None),
+            api_key(row, is_optional=bool(row.base_url is None and settings.openai_base_url)),
             http,
             row.name,
         ),
         ProviderKind.ANTHROPIC: lambda row: AnthropicProvider(
             row.base_url or settings.anthropic_base_url or ANTHROPIC_URL,
-            api_key(row, is_optional=settings.anthropic_base_url is not None),
+            api_key(row, is_optional=bool(row.base_url is None and settings.anthropic_base_url)),
             http,
             row.name,
         ),
