@@ -68,9 +68,11 @@ from assistant.services.model_removal import ModelRemoval
 from assistant.services.models import Models
 from assistant.services.prompts import Prompts
 from assistant.services.pulls import Pulls
+from assistant.services.ranking import Ranking
 from assistant.services.retries import Retries
 from assistant.services.routing import Router
 from assistant.services.seeds import read_seeds
+from assistant.services.selection import Selector
 from assistant.services.token_counting import TokenCounting
 from assistant.services.usage import UsageReports
 from assistant.settings import AuthMode, Settings, is_loopback
@@ -157,11 +159,9 @@ def create_app(settings: Settings) -> Starlette:
             )
             retries = Retries(clock, random.Random())  # noqa: S311 - spreads load, guards nothing
             router = Router(
+                selector=Selector(Ranking(latencies), LangidDetector(), clock),
                 tokens=tokens,
-                languages=LangidDetector(),
                 circuits=circuits,
-                latencies=latencies,
-                clock=clock,
                 why_unhealthy=lambda config: models.state(config).reason,
             )
             completions = Completions(

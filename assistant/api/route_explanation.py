@@ -9,8 +9,8 @@ import strawberry
 from assistant.api.completion_request import CompletionRequest
 from assistant.api.context import Info
 from assistant.api.money import Money, usd
+from assistant.domain import route as domain
 from assistant.domain.tokens import TokenMethod
-from assistant.services import routing
 
 
 @strawberry.type(description="A model that was considered.")
@@ -26,7 +26,7 @@ class RouteCandidate:
     token_count_method: TokenMethod = strawberry.field(description="How they were counted.")
 
     @classmethod
-    def of(cls, weighed: routing.WeighedModel) -> Self:
+    def of(cls, weighed: domain.WeighedModel) -> Self:
         return cls(
             model=weighed.model.id,
             is_eligible=weighed.is_eligible,
@@ -59,7 +59,7 @@ class RouteExplanation:
     )
 
     @classmethod
-    def of(cls, explanation: routing.RouteExplanation) -> Self:
+    def of(cls, explanation: domain.RouteExplanation) -> Self:
         return cls(
             rule_name=explanation.rule_name,
             candidates=[RouteCandidate.of(weighed) for weighed in explanation.considered],

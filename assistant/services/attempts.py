@@ -22,6 +22,7 @@ from assistant.domain.completion import (
 from assistant.domain.model import Model
 from assistant.domain.money import token_cost
 from assistant.domain.ports import Clock, ProviderCall, ProviderConnector
+from assistant.domain.route import Candidate
 from assistant.domain.tokens import estimate_tokens
 from assistant.errors import (
     AssistantError,
@@ -35,7 +36,6 @@ from assistant.services.bulkheads import Bulkheads
 from assistant.services.circuits import Circuits
 from assistant.services.latencies import Latencies
 from assistant.services.ledger import LedgerEntry
-from assistant.services.routing import Candidate
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +143,8 @@ class Attempts:
             ended = self._clock.monotonic()
             if record.is_made:
                 took_s = None if first_event_at is None else first_event_at - started
-                self._latencies.end(key, took_s if record.code is None else None)
+                took_s = took_s if record.code is None else None
+                self._latencies.end(key, took_s, streamed=call.streamed)
                 entry.provider_intervals.append((started, ended))
             entry.attempts.append(record.attempt(ended - started if record.is_made else 0.0))
             _log(entry.attempts[-1], entry)

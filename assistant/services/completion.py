@@ -9,6 +9,7 @@ from assistant.domain.caller import Caller, Scope
 from assistant.domain.completion import Completion, CompletionRequest
 from assistant.domain.ports import CompletionStore
 from assistant.domain.prompt import RenderedPrompt
+from assistant.domain.route import RouteExplanation
 from assistant.domain.tokens import TokenCount
 from assistant.errors import RequestError, UpstreamError
 from assistant.services.answers import Answers
@@ -17,7 +18,7 @@ from assistant.services.ledger import Ledger
 from assistant.services.models import Models
 from assistant.services.prompts import Prompts
 from assistant.services.response_schema import ResponseSchema
-from assistant.services.routing import RouteExplanation, Router
+from assistant.services.routing import Router
 
 
 async def discard(_event: object) -> None:

@@ -65,8 +65,12 @@ def refusal(
     considered: Sequence[Model],
     obstacles: Mapping[str, Obstacle | None],
     counts: Mapping[str, TokenCount],
+    reasons: Mapping[str, str | None],
 ) -> AssistantError:
-    """The one error that says best what to do about having no candidate."""
+    """The one error that says best what to do about having no candidate.
+
+    ``reasons`` say by model id what keeps its provider from serving.
+    """
     found = {obstacles[model.id] for model in considered}
     if Obstacle.TOO_LONG in found:
         too_small = [m for m in considered if obstacles[m.id] is Obstacle.TOO_LONG]
@@ -91,11 +95,25 @@ def refusal(
             "strategy, or none.",
             path=("strategy",),
         )
+    away = [model for model in considered if obstacles[model.id] is Obstacle.NOT_AVAILABLE]
+    if name is not None and len(away) == 1:
+        why = reasons[away[0].id]
+        if why is not None:
+            return ProviderUnavailable(f"Model '{name}' is not available now. {why}")
     subject = (
         f"Model '{name}' is not available" if name else "No model that can serve this is available"
     )
-    pull = next((m.name for m in considered if m.provider == "ollama"), "llama3.2:3b")
-    return ProviderUnavailable(
-        f"{subject} now. Two ways to get one: start Ollama on this machine and run "
-        f"`ollama pull {pull}`, or set ASSISTANT_OLLAMA_URL to a host that runs it."
+    return ProviderUnavailable(f"{subject} now. {_ways_to_get_one(away)}")
+
+
+def _ways_to_get_one(away: Sequence[Model]) -> str:
+    """What to do about models that could serve if they were there."""
+    pull = next((m.name for m in away if m.provider == "ollama"), "llama3.2:3b")
+    local = (
+        f"start Ollama on this machine and run `ollama pull {pull}`, or set ASSISTANT_OLLAMA_URL "
+        "to a host that runs it"
     )
+    paid = "set ASSISTANT_OPENAI_API_KEY or ASSISTANT_ANTHROPIC_API_KEY"
+    if any(model.is_local for model in away) or not away:
+        return f"Two ways to get one: {local}. For a paid one, {paid}."
+    return f"To get one, {paid}, or have its provider mended."

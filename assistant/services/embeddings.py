@@ -29,6 +29,7 @@ from assistant.domain.ports import (
     TimeLimits,
     Vector,
 )
+from assistant.domain.route import key_of
 from assistant.domain.tokens import estimate_tokens
 from assistant.errors import (
     AssistantError,
@@ -46,7 +47,6 @@ from assistant.services.circuits import Circuits
 from assistant.services.ledger import Ledger
 from assistant.services.models import Models
 from assistant.services.retries import Retries
-from assistant.services.routing import key_of
 
 # How long it is worth to wait for a provider that names a time.
 _PATIENCE_S = 10.0

@@ -25,6 +25,7 @@ from assistant.domain.completion import (
 )
 from assistant.domain.model import Model
 from assistant.domain.ports import ProviderCall, TimeLimits, TokenCounter
+from assistant.domain.route import Candidate
 from assistant.domain.tokens import estimate_tokens
 from assistant.domain.values import JsonObject
 from assistant.errors import (
@@ -42,7 +43,6 @@ from assistant.services.hedging import HedgeBudget, race
 from assistant.services.latencies import Latencies
 from assistant.services.ledger import LedgerEntry
 from assistant.services.retries import Retries
-from assistant.services.routing import Candidate
 from assistant.services.seam import Seam
 
 Emit: TypeAlias = Callable[[ProgressEvent], Awaitable[None]]
@@ -188,7 +188,7 @@ class Failover:
     def _next(self, work: _Work) -> Candidate:
         """The first candidate that is left, or another host of the same model that is less busy."""
         first = work.remaining[0]
-        hosts = [c for c in work.remaining if _is_same_model(c.model, first.model)]
+        hosts = [c for c in work.remaining if _is_same_model(c, first)]
         candidate = hosts[self._latencies.least_busy([host.key for host in hosts])]
         work.remaining.remove(candidate)
         return candidate
@@ -249,14 +249,14 @@ class Failover:
 
     async def _begin_hedged(self, candidate: Candidate, work: _Work) -> _Begun:
         """An answer that has begun: of ``candidate``, or of the next one if that is quicker."""
-        route = work.entry.route
-        if route is None or not route.is_hedged or not work.remaining:
+        others = (c for c in work.remaining if c.is_hedged and c.model.tasks is None)
+        other = next(others, None)
+        if not candidate.is_hedged or other is None:
             return await self._begin(candidate, work)
         self._hedges.count_call()
-        delay_s = self._latencies.p95_s(candidate.key)
+        delay_s = self._latencies.p95_s(candidate.key, streamed=work.streamed)
         if delay_s is None:
             return await self._begin(candidate, work)
-        other = work.remaining[0]
 
         def may_start() -> bool:
             if not self._hedges.take():
@@ -294,6 +294,7 @@ class Failover:
             (candidate.provider.tenant_id, candidate.provider.name),
             attempt,
             patience_s=lambda: min(patience_s, work.deadline.left_s),
+            has_others=bool(work.remaining),
         )
 
     # ----------------------------------------------------------- after an interruption
@@ -349,7 +350,7 @@ def _call(candidate: Candidate, work: _Work) -> ProviderCall:
     return ProviderCall(
         model=model.name,
         messages=messages,
-        parameters=_within(work.parameters, model),
+        parameters=_within(work.parameters, model, tokens),
         streamed=work.streamed,
         context_window=model.context_window,
         estimated_tokens=tokens,
@@ -365,18 +366,24 @@ def _started(entry: LedgerEntry, model: Model) -> CompletionStarted:
     return CompletionStarted(entry.id, model.id, version.id if version else None, entry.created_at)
 
 
-def _within(parameters: GenerationParameters, model: Model) -> GenerationParameters:
-    """``parameters`` with max_tokens cut to what the model can put out."""
-    if model.max_output_tokens is None:
+def _within(
+    parameters: GenerationParameters, model: Model, prompt_tokens: int
+) -> GenerationParameters:
+    """``parameters`` with max_tokens cut to what the model can put out, and its window holds."""
+    if parameters.max_tokens is None:
         return parameters
-    asked = parameters.max_tokens or model.max_output_tokens
-    return replace(parameters, max_tokens=min(asked, model.max_output_tokens))
+    longest = max(1, model.context_window - prompt_tokens)
+    if model.max_output_tokens is not None:
+        longest = min(longest, model.max_output_tokens)
+    return replace(parameters, max_tokens=min(parameters.max_tokens, longest))
 
 
-def _is_same_model(one: Model, other: Model) -> bool:
-    """Whether two hosts run the same model, for the same money."""
+def _is_same_model(candidate: Candidate, first: Candidate) -> bool:
+    """Whether two hosts run the same model for the same money, and none was to come before."""
+    one, other = candidate.model, first.model
     return one is other or (
-        one.name == other.name
+        candidate.tier == first.tier
+        and one.name == other.name
         and one.is_local == other.is_local
         and one.input_price == other.input_price
         and one.output_price == other.output_price

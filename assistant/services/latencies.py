@@ -19,7 +19,8 @@ _ENOUGH = 20
 class _Observed:
     running: int = 0
     mean_s: float | None = None
-    recent_s: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    streams_s: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    wholes_s: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
 
 class Latencies:
@@ -33,8 +34,11 @@ class Latencies:
         """A call begins."""
         self._of(key).running += 1
 
-    def end(self, key: ModelKey, first_event_s: float | None) -> None:
-        """A call has ended, and took so long to begin its answer; None where it did not."""
+    def end(self, key: ModelKey, first_event_s: float | None, *, streamed: bool = True) -> None:
+        """A call has ended, and took so long to begin its answer; None where it did not.
+
+        A whole answer begins when it is there.
+        """
         observed = self._of(key)
         observed.running -= 1
         if first_event_s is not None:
@@ -42,19 +46,20 @@ class Latencies:
             observed.mean_s = (
                 first_event_s if mean_s is None else mean_s + _NEWEST * (first_event_s - mean_s)
             )
-            observed.recent_s.append(first_event_s)
+            (observed.streams_s if streamed else observed.wholes_s).append(first_event_s)
 
     def mean_s(self, key: ModelKey) -> float | None:
-        """A running mean; None for a model that has not answered yet."""
+        """A running mean over streams and whole answers; None for a model without any yet."""
         observed = self._observed.get(key)
         return observed.mean_s if observed else None
 
-    def p95_s(self, key: ModelKey) -> float | None:
-        """The 95th percentile of the last answers; None until there are enough of them."""
-        observed = self._observed.get(key)
-        if observed is None or len(observed.recent_s) < _ENOUGH:
+    def p95_s(self, key: ModelKey, *, streamed: bool = True) -> float | None:
+        """The 95th percentile of the last answers of one kind; None until there are enough."""
+        observed = self._of(key)
+        recent_s = observed.streams_s if streamed else observed.wholes_s
+        if len(recent_s) < _ENOUGH:
             return None
-        ordered = sorted(observed.recent_s)
+        ordered = sorted(recent_s)
         return ordered[int(0.95 * (len(ordered) - 1))]
 
     def least_busy(self, keys: Sequence[ModelKey]) -> int:

@@ -25,6 +25,7 @@ from assistant.domain.intervals import union_length
 from assistant.domain.model import Model
 from assistant.domain.ports import Clock, LedgerStore, Telemetry
 from assistant.domain.prompt import RenderedPrompt
+from assistant.domain.route import Route
 from assistant.domain.values import JsonValue
 from assistant.errors import (
     AssistantError,
@@ -33,7 +34,6 @@ from assistant.errors import (
     InternalError,
     StorageUnavailable,
 )
-from assistant.services.routing import Route
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from tenacity.wait import wait_base
 
 from assistant.domain.failure import handling_of
 from assistant.domain.ports import Clock
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, CircuitOpen, ProviderBusy, ProviderTimeout
 
 T = TypeVar("T")
 
@@ -105,11 +105,13 @@ class Retries:
         call: Callable[[], Awaitable[T]],
         *,
         patience_s: Callable[[], float],
+        has_others: bool = False,
     ) -> T:
         """What ``call`` returns, in at most three attempts; its last error where all fail.
 
         ``provider`` (tenant and name) has a budget of its own. ``patience_s`` is how long it is
-        worth to wait for this one: a provider that asks for more is not called again.
+        worth to wait for this one: a provider that asks for more is not called again. One that
+        fell silent is not either where it ``has_others`` beside it: they may be quicker.
         """
         budget = self._budget(provider)
         budget.count_call()
@@ -119,23 +121,30 @@ class Retries:
         except AssistantError as error:
             # Most calls need no more. Being asked, tenacity takes 40 us (measured); so it is
             # asked only now, and given the first failure as that of its first attempt.
-            if not handling_of(error).is_retried or patience_s() <= 0:
+            if not _may_help(error, has_others) or patience_s() <= 0:
                 raise
             failure = error
         attempts = 0
+        is_held_back = False
 
         async def attempt() -> T:
-            nonlocal attempts
+            nonlocal attempts, is_held_back
             attempts += 1
             if attempts == 1:
                 raise failure
-            return await call()
+            try:
+                return await call()
+            except (CircuitOpen, ProviderBusy):
+                # A caution of ours: what the provider said tells more.
+                is_held_back = True
+                raise failure from None
 
         def is_retried(state: RetryCallState) -> bool:
             error = state.outcome.exception() if state.outcome else None
             return (
                 isinstance(error, AssistantError)
-                and handling_of(error).is_retried
+                and not is_held_back
+                and _may_help(error, has_others)
                 and (error.retry_after_s or 0.0) < patience_s()
                 and state.attempt_number < MAX_ATTEMPTS
                 and budget.take()
@@ -148,3 +157,8 @@ class Retries:
         if budget is None:
             budget = self._budgets[provider] = RetryBudget(self._clock)
         return budget
+
+
+def _may_help(error: AssistantError, has_others: bool) -> bool:
+    """Whether the same call may succeed in a moment, and nobody else would be quicker."""
+    return handling_of(error).is_retried and not (has_others and isinstance(error, ProviderTimeout))

@@ -93,14 +93,16 @@ async def test_a_disconnect_is_accounted(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_every_answer_explains_itself(generating: RunningService, ollama: FakeOllama) -> None:
-    ollama.enqueue(Reply(status=500, error="out of memory"))
+    ollama.enqueue(*[Reply(status=500, error="out of memory")] * 3)
     request = {"promptName": "summarize-text", "variables": {"text": TEXT}}
 
     answer = await generating.graphql(COMPLETE, {"input": request})
 
     decision = answer["data"]["generateCompletion"]["decision"]
     assert decision["candidates"] == ["ollama/llama3.2:3b", "builtin/extractive"]
-    first, second = decision["attempts"]
+    *failed, second = decision["attempts"]
+    assert len(failed) == 3
+    first = failed[0]
     assert (first["model"], first["outcome"]) == ("ollama/llama3.2:3b", "FAILED")
     assert first["errorCode"] == "PROVIDER_UNAVAILABLE"
     assert (second["model"], second["outcome"]) == ("builtin/extractive", "SUCCEEDED")

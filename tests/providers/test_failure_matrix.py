@@ -180,7 +180,9 @@ async def served(wire: Wire, row: str) -> AsyncIterator[World]:
                 url, fake.reply = fake.url, scenario(row, wire)
             provider = wire.adapter(url, http)
             # The catalog is a fake's: a provider that fails at once would not be asked at all.
-            yield World({f"served/{wire.model}": None}, connect=lambda _config: provider, time_limits=LIMITS)  # type: ignore[dict-item]
+            yield World(
+                {f"served/{wire.model}": None}, connect=lambda _config: provider, time_limits=LIMITS
+            )  # type: ignore[dict-item]
 
 
 async def outcome(world: World, *, streamed: bool) -> tuple[str, Completion]:

@@ -27,6 +27,7 @@ from assistant.domain.model import (
     TaskType,
 )
 from assistant.domain.prompt import Prompt, PromptVersion, PromptVersionStatus, RenderedPrompt
+from assistant.domain.route import Route, RouteExplanation
 from assistant.domain.rule import RoutingRule
 from assistant.domain.tokens import TokenCount, TokenMethod
 from assistant.errors import (
@@ -34,7 +35,9 @@ from assistant.errors import (
 )
 from assistant.services.circuits import Circuits
 from assistant.services.latencies import Latencies
-from assistant.services.routing import Route, RouteExplanation, Router
+from assistant.services.ranking import Ranking
+from assistant.services.routing import Router
+from assistant.services.selection import Selector
 from tests.unit.fakes import (
     ALICE,
     FakeCircuitStore,
@@ -126,12 +129,10 @@ class Desk:
         self.languages = FakeLanguages()
         self.unhealthy: dict[str, str] = {}
         self.router = Router(
+            selector=Selector(Ranking(self.latencies), self.languages, self.clock),
             tokens=tokens or FakeTokens(),
-            languages=self.languages,
             circuits=self.circuits,
-            latencies=self.latencies,
             why_unhealthy=lambda config: self.unhealthy.get(config.name),
-            clock=self.clock,
         )
 
     async def route(

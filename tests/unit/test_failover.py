@@ -47,11 +47,11 @@ DOWN = ProviderUnavailable("down")
 
 
 async def test_every_attempt_is_in_the_decision() -> None:
-    busy = ProviderTimeout("silent")
+    silent = ProviderTimeout("silent")
     world = World(
         {
-            "ollama/a": Turns(turns=[[DOWN], [busy], [RateLimited("429")]]),
-            "ollama/b": Turns(turns=[[DOWN], answering("x").script]),
+            "ollama/a": Turns(turns=[[DOWN], [DOWN], [RateLimited("429")]]),
+            "ollama/b": Turns(turns=[[silent], answering("x").script]),
         }
     )
 
@@ -60,12 +60,44 @@ async def test_every_attempt_is_in_the_decision() -> None:
     assert asked.error is None
     assert asked.attempts == [
         ("ollama/a", FAILED, ErrorCode.PROVIDER_UNAVAILABLE),
-        ("ollama/a", TIMED_OUT, ErrorCode.PROVIDER_TIMEOUT),
+        ("ollama/a", FAILED, ErrorCode.PROVIDER_UNAVAILABLE),
         ("ollama/a", FAILED, ErrorCode.RATE_LIMITED),
-        ("ollama/b", FAILED, ErrorCode.PROVIDER_UNAVAILABLE),
+        ("ollama/b", TIMED_OUT, ErrorCode.PROVIDER_TIMEOUT),
         ("ollama/b", SUCCEEDED, None),
     ]
     assert asked.record.usage.total_tokens == 10  # of the one that answered
+
+
+async def test_a_model_that_fell_silent_is_not_asked_again_while_another_may_be_quicker() -> None:
+    silent = FakeProvider([ProviderTimeout("silent")])
+    world = World({"ollama/a": silent, "ollama/b": answering("x")})
+
+    asked = await ask(world)
+
+    assert asked.error is None
+    assert [model for model, *_ in asked.attempts] == ["ollama/a", "ollama/b"]
+
+
+async def test_a_caution_of_ours_does_not_hide_what_the_provider_said() -> None:
+    world = World({"ollama/a": FakeProvider([DOWN])})
+    for _ in range(2):
+        asked = await ask(world)
+
+    assert [outcome for _, outcome, _ in asked.attempts] == [FAILED, FAILED, CIRCUIT_OPEN]
+    assert asked.error is not None
+    assert asked.error.message == "down"
+
+
+async def test_an_answer_is_never_asked_to_be_longer_than_the_window_has_room_for() -> None:
+    row = model("ollama/a", context_window=1_000, max_output_tokens=900)
+    world = World({"ollama/a": answering("x")}, [row])
+
+    for asked_for in (None, 100, 5_000):
+        await ask(world, parameters=GenerationParameters(max_tokens=asked_for))
+
+    sent = [call.parameters.max_tokens for call in world.providers["ollama/a"].calls]
+    assert sent[:2] == [None, 100]
+    assert sent[2] == 900
 
 
 async def test_an_attempt_takes_as_long_as_the_provider_did_and_waiting_is_overhead() -> None:

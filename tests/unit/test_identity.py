@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -308,7 +309,9 @@ async def test_only_an_admin_acts_for_the_platform() -> None:
 async def test_in_development_a_caller_is_an_admin_or_whom_the_headers_say(
     headers: dict[str, str], caller: Caller
 ) -> None:
-    assert await Setup(is_dev=True).caller(headers) == caller
+    found = await Setup(is_dev=True).caller(headers)
+    assert replace(found, is_developer=False) == caller
+    assert found.is_operator is (caller is not BOB)
 
 
 async def test_in_development_too_a_bad_credential_is_refused() -> None:

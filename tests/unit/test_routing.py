@@ -224,9 +224,9 @@ async def test_a_route_is_hedged_where_the_group_is(is_hedged: bool) -> None:
     groups = (ModelGroup("fast", ("ollama/a",), is_hedged=is_hedged),)
     desk = Desk(model("ollama/a"), groups=groups, rules=[rule({}, "fast")])
 
-    assert (await desk.route("fast")).is_hedged is is_hedged
-    assert (await desk.route()).is_hedged is is_hedged
-    assert not (await desk.route("ollama/a")).is_hedged
+    assert [c.is_hedged for c in (await desk.route("fast")).candidates] == [is_hedged]
+    assert (await desk.route()).candidates[0].is_hedged is is_hedged
+    assert not (await desk.route("ollama/a")).candidates[0].is_hedged
 
 
 # ------------------------------------------------------------------ refusals

@@ -19,8 +19,10 @@ from assistant.services.latencies import Latencies
 from assistant.services.ledger import Ledger
 from assistant.services.models import Models
 from assistant.services.prompts import Prompts
+from assistant.services.ranking import Ranking
 from assistant.services.retries import Retries
 from assistant.services.routing import Router
+from assistant.services.selection import Selector
 from tests.unit.fakes import (
     ALICE,
     FakeCircuitStore,
@@ -86,11 +88,9 @@ class World:
         )
         self.ledger = Ledger(self.store, self.clock, self.telemetry)
         router = Router(
+            selector=Selector(Ranking(self.latencies), FakeLanguages(), self.clock),
             tokens=self.tokens,
-            languages=FakeLanguages(),
             circuits=self.circuits,
-            latencies=self.latencies,
-            clock=self.clock,
             why_unhealthy=lambda config: models.state(config).reason,
         )
         attempts = Attempts(
