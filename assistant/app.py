@@ -137,7 +137,9 @@ def create_app(settings: Settings) -> Starlette:
             connect = ProviderRegistry(provider_kinds(settings, http, embedder))
 
             # What is learnt while the last answers settle is saved as well.
-            tokens = TokenCounting(TokenizerLibrary(settings.tokenizer_dir), PostgresTokenSums(db))
+            tokens = TokenCounting(
+                TokenizerLibrary(settings.tokenizer_dir), PostgresTokenSums(db), clock
+            )
             stack.push_async_callback(tokens.save)
 
             ledger_store = PostgresLedger(db)

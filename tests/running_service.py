@@ -115,7 +115,9 @@ async def running_service(
             sys.executable, "-m", "assistant", "serve",
             env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
-    async with aiohttp.ClientSession() as session:
+    # Shorter than the service keeps an idle connection: no request meets one that is closing.
+    connector = aiohttp.TCPConnector(keepalive_timeout=2)
+    async with aiohttp.ClientSession(connector=connector) as session:
         service = RunningService(f"http://127.0.0.1:{port}", process, log, session)
         try:
             await _ready(service, probe)

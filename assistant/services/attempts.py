@@ -233,15 +233,16 @@ def outcome_of(error: AssistantError) -> AttemptOutcome:
 
 
 def _log(attempt: Attempt, entry: LedgerEntry) -> None:
-    said = {
-        "completion_id": str(entry.id),
-        "number": len(entry.attempts),
-        "model": attempt.model,
-        "outcome": attempt.outcome.value,
-        "code": attempt.error_code and attempt.error_code.value,
-        "latency_ms": attempt.latency_ms,
-    }
-    if attempt.outcome in (AttemptOutcome.SUCCEEDED, AttemptOutcome.CANCELLED):
-        log.debug("provider_attempt", **said)
-    else:
-        log.warning("provider_attempt", **said)
+    """Tell of what did not go as it usually does: the rest is in the decision of every answer."""
+    number, is_bad = len(entry.attempts), attempt.error_code not in (None, ErrorCode.CANCELLED)
+    if number == 1 and not is_bad:
+        return
+    (log.warning if is_bad else log.info)(
+        "provider_attempt",
+        completion_id=str(entry.id),
+        number=number,
+        model=attempt.model,
+        outcome=attempt.outcome.value,
+        code=attempt.error_code and attempt.error_code.value,
+        latency_ms=attempt.latency_ms,
+    )
