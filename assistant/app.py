@@ -48,7 +48,7 @@ from assistant.api.health import operations_routes
 from assistant.api.request_log import RequestLog
 from assistant.api.schema import create_schema
 from assistant.domain.caller import PLATFORM_TENANT
-from assistant.domain.model import CircuitState
+from assistant.domain.model import CircuitState, ProviderKind
 from assistant.domain.ports import TimeLimits
 from assistant.services import Services
 from assistant.services.administration import Administration
@@ -281,8 +281,10 @@ def _circuit_settings(settings: Settings) -> CircuitSettings:
 
 
 def _bulkhead_settings(settings: Settings) -> BulkheadSettings:
+    ollama = settings.ollama_max_concurrency
     return BulkheadSettings(
         max_concurrency=settings.provider_max_concurrency,
+        by_kind={} if ollama is None else {ProviderKind.OLLAMA: ollama},
         max_waiting=settings.provider_max_waiting,
         max_wait_s=settings.provider_queue_timeout_s,
     )

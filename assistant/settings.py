@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     provider_max_concurrency: int = Field(
         256, ge=1, description="Calls at once of one provider, where its row does not say."
     )
+    ollama_max_concurrency: int | None = Field(
+        None, ge=1, description="The same for Ollama: what OLLAMA_NUM_PARALLEL says there."
+    )
     provider_max_waiting: int = Field(1_000, ge=0, description="Calls that may wait for a place.")
     provider_queue_timeout_s: float = Field(10.0, gt=0, description="How long a call may wait.")
     circuit_failures: int = Field(

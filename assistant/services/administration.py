@@ -15,7 +15,15 @@ from datetime import datetime
 from uuid import UUID
 
 from assistant.domain.caller import PLATFORM_TENANT, Caller
-from assistant.domain.model import Model, ModelChanges, ModelGroup, ProviderConfig
+from assistant.domain.model import (
+    Model,
+    ModelCapability,
+    ModelChanges,
+    ModelGroup,
+    ProviderConfig,
+    ProviderKind,
+    full_name,
+)
 from assistant.domain.ports import CatalogStore, Clock, ModelCatalog
 from assistant.domain.rule import RoutingRule, RuleDraft
 from assistant.errors import BadUserInput, Forbidden, NotFound
@@ -33,6 +41,8 @@ MAX_RULES = 200
 MAX_PROVIDERS = 200
 MAX_GROUPS = 200
 MAX_MODELS = 1_000
+
+_LARGEST_USUAL_WINDOW = 1_048_576
 
 
 class Administration:
@@ -123,9 +133,12 @@ class Administration:
                 f"Known: {', '.join(sorted(rows.providers))}.",
                 path=("id",),
             )
+        if name and rows.providers[provider].kind is ProviderKind.OLLAMA:
+            name = full_name(name)
+            id_ = f"{provider}/{name}"
         found = rows.models.get(id_) or await self._reported(caller.tenant_id, id_)
         if found is None:
-            found = _unknown(provider, name, changes)
+            found = _unknown(rows.providers[provider], name, changes)
         model = replace(found, **changes)
         check_model(model)
         if not await self._store.put_model(caller.tenant_id, model, MAX_MODELS):
@@ -173,7 +186,19 @@ def _rule(draft: RuleDraft, id_: UUID, tenant_id: str, created_at: datetime) -> 
     )
 
 
-def _unknown(provider: str, name: str, changes: ModelChanges) -> Model:
+def _unknown(provider: ProviderConfig, name: str, changes: ModelChanges) -> Model:
+    """A model that nothing is known of but what ``changes`` say.
+
+    Ollama tells the rest as soon as it has been pulled; of two windows the smaller counts.
+    """
+    if name and provider.kind is ProviderKind.OLLAMA:
+        return Model(
+            provider.name,
+            name,
+            frozenset({ModelCapability.CHAT}),
+            _LARGEST_USUAL_WINDOW,
+            is_local=provider.is_local,
+        )
     missing = [
         field
         for field, key in (("capabilities", "capabilities"), ("contextWindow", "context_window"))
@@ -181,11 +206,17 @@ def _unknown(provider: str, name: str, changes: ModelChanges) -> Model:
     ]
     if missing:
         raise BadUserInput(
-            f"{provider} does not report a model of this name now, so {' and '.join(missing)} "
-            "must be given.",
+            f"{provider.name} does not report a model of this name now, so "
+            f"{' and '.join(missing)} must be given.",
             path=(missing[0],),
         )
-    return Model(provider, name, changes["capabilities"], changes["context_window"])
+    return Model(
+        provider.name,
+        name,
+        changes["capabilities"],
+        changes["context_window"],
+        is_local=provider.is_local,
+    )
 
 
 def _no_room(what: str, most: int) -> BadUserInput:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from assistant.domain.model import ProviderConfig
+from assistant.domain.model import ProviderConfig, ProviderKind
 from assistant.domain.ports import Clock
 from assistant.errors import ProviderBusy
 
@@ -23,9 +23,13 @@ _UNKNOWN_RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class BulkheadSettings:
-    """``max_concurrency`` is for providers whose row says none; a queue holds ``max_waiting``."""
+    """How many calls a provider takes at once whose row does not say, and how many may wait.
+
+    ``by_kind`` counts before ``max_concurrency``.
+    """
 
     max_concurrency: int = 256
+    by_kind: Mapping[ProviderKind, int] = field(default_factory=dict)
     max_waiting: int = 1_000
     max_wait_s: float = 10.0
 
@@ -54,7 +58,10 @@ class Bulkheads:
 
     def of(self, config: ProviderConfig) -> Bulkhead:
         """The bulkhead of a provider, with the limit that its row says now."""
-        limit = config.max_concurrency or self._settings.max_concurrency
+        settings = self._settings
+        limit = (
+            config.max_concurrency or settings.by_kind.get(config.kind) or settings.max_concurrency
+        )
         key = (config.tenant_id, config.name)
         bulkhead = self._bulkheads.get(key)
         if bulkhead is None:

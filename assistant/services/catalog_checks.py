@@ -116,6 +116,7 @@ def _check_targets(names: Sequence[str], catalog: ModelCatalog, *, with_groups: 
     if not 1 <= len(names) <= MAX_TARGETS:
         raise BadUserInput(f"models must name 1 to {MAX_TARGETS}.", path=("models",))
     known = {*catalog.models, *(model.name for model in catalog.models.values())}
+    known |= {name.removesuffix(":latest") for name in known}
     if with_groups:
         known |= catalog.groups.keys()
     for index, name in enumerate(names):

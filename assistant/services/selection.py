@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from assistant.domain.completion import CompletionRequest, GenerationParameters, MessageRole
-from assistant.domain.model import Model, RoutingStrategy
+from assistant.domain.model import Model, RoutingStrategy, full_name
 from assistant.domain.ports import Clock, LanguageDetector, ModelCatalog
 from assistant.domain.prompt import RenderedPrompt
 from assistant.domain.route import RuleVerdict
@@ -223,9 +223,12 @@ def resolve(names: Iterable[str], catalog: ModelCatalog) -> list[Member]:
 
 
 def _by_name(name: str, catalog: ModelCatalog) -> list[Model]:
-    if name in catalog.models:
-        return [catalog.models[name]]
-    return sorted((m for m in catalog.models.values() if m.name == name), key=lambda m: m.id)
+    # Ollama's own names end in a tag, and nobody writes ":latest".
+    for id_ in (name, full_name(name)):
+        if id_ in catalog.models:
+            return [catalog.models[id_]]
+    names = (name, full_name(name))
+    return sorted((m for m in catalog.models.values() if m.name in names), key=lambda m: m.id)
 
 
 def _group_strategy(name: str, catalog: ModelCatalog) -> RoutingStrategy | None:

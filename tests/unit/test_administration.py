@@ -445,7 +445,10 @@ async def test_a_model_that_only_its_provider_tells_of_begins_as_reported_and_al
 
 
 async def test_a_model_that_nobody_knows_needs_its_window_and_capabilities(at: Setting) -> None:
-    error = await refused(at.admin.set_model(ACME, "ollama/new", {"context_window": 10}))
+    await at.admin.set_provider(
+        ACME, ProviderConfig("vllm", ProviderKind.OPENAI, "http://127.0.0.1:8000/v1")
+    )
+    error = await refused(at.admin.set_model(ACME, "vllm/new", {"context_window": 10}))
     assert error.path == ("capabilities",)
 
     written = await at.admin.set_model(
@@ -455,6 +458,16 @@ async def test_a_model_that_nobody_knows_needs_its_window_and_capabilities(at: S
     )
 
     assert (written.provider, written.name, written.is_allowed) == ("ollama", "hf.co/a/b:Q4", True)
+
+
+async def test_a_model_can_be_allowed_before_it_is_pulled_by_the_name_that_one_pulls_it_by(
+    at: Setting,
+) -> None:
+    written = await at.admin.set_model(ACME, "ollama/qwen3", {"is_allowed": True})
+
+    assert (written.id, written.is_allowed) == ("ollama/qwen3:latest", True)
+    again = await at.admin.set_model(ACME, "ollama/qwen3:latest", {"context_window": 4_096})
+    assert (again.id, again.context_window) == (written.id, 4_096)
 
 
 @pytest.mark.parametrize(

@@ -465,3 +465,20 @@ def test_changing_limits_neither_lose_nor_make_places(steps: list[Step]) -> None
         assert (calls.bulkhead.running, len(calls.bulkhead.queue)) == (0, 0)
 
     asyncio.run(scenario())
+
+
+async def test_a_kind_of_provider_may_have_a_limit_of_its_own_and_a_row_counts_before_it() -> None:
+    settings = BulkheadSettings(max_concurrency=3, by_kind={ProviderKind.OLLAMA: 2})
+    expected = {
+        replace(OLLAMA, max_concurrency=None): 2,
+        replace(OLLAMA, name="other", max_concurrency=1): 1,
+        ProviderConfig("openai", ProviderKind.OPENAI): 3,
+    }
+    for config, limit in expected.items():
+        calls = Calls(config)
+        calls.bulkheads = Bulkheads(calls.clock, settings)
+        for _ in range(5):
+            calls.begin()
+        await settled()
+        assert len(calls.running) == limit
+        await calls.end_all()
