@@ -19,7 +19,7 @@ from assistant.domain.completion import (
     TokenUsage,
     ToolCallDelta,
 )
-from assistant.domain.model import Model
+from assistant.domain.model import CircuitState, Model
 from assistant.domain.money import token_cost
 from assistant.domain.ports import Clock, ProviderCall, ProviderConnector
 from assistant.domain.route import Candidate
@@ -89,6 +89,10 @@ class Attempts:
         self._circuits = circuits
         self._bulkheads = bulkheads
         self._latencies = latencies
+
+    def is_held_back(self, candidate: Candidate) -> bool:
+        """Whether a call would be refused by the model's circuit."""
+        return self._circuits.state(candidate.key) is CircuitState.OPEN
 
     async def make(
         self,

@@ -35,6 +35,7 @@ from assistant.errors import (
     ErrorCode,
     ProviderBusy,
     ProviderTimeout,
+    RateLimited,
     StreamInterrupted,
     UpstreamError,
 )
@@ -50,6 +51,8 @@ Emit: TypeAlias = Callable[[ProgressEvent], Awaitable[None]]
 # How long it is worth to wait for a provider that names a time: less, where another one may answer.
 _PATIENCE_S = 10.0
 _PATIENCE_WITH_OTHERS_S = 2.0
+# What a caller is told to wait who was turned away by somebody who does not say for how long.
+_USUAL_WAIT_S = 1.0
 
 _GO_ON = (
     "Your answer was interrupted. Continue it exactly where it stops: repeat nothing of it, "
@@ -102,6 +105,8 @@ class Failover:
         self._retries = retries
         self._latencies = latencies
         self._time_limits = time_limits
+        # The one event of a whole answer comes when all of it has been generated.
+        self._whole_limits = replace(time_limits, first_event_s=time_limits.total_s)
         self._hedges = HedgeBudget()
 
     async def answer(
@@ -144,6 +149,8 @@ class Failover:
             assert entry.model is not None
             raise work.deadline.error(entry.model) from error
         assert failure is not None
+        if isinstance(failure, RateLimited) and failure.retry_after_s is None:
+            failure.retry_after_s = _USUAL_WAIT_S
         has_shown = streamed and (entry.has_begun or work.interruption is not None)
         if has_shown and not isinstance(failure, StreamInterrupted | ProviderTimeout):
             raise StreamInterrupted(f"The answer broke off: {failure.message}") from failure
@@ -163,10 +170,7 @@ class Failover:
         parameters = entry.request.parameters.over(
             version.parameters if version else GenerationParameters()
         )
-        limits = self._time_limits
-        if not streamed:
-            # The one event of a whole answer comes when all of it has been generated.
-            limits = replace(limits, first_event_s=limits.total_s)
+        limits = self._time_limits if streamed else self._whole_limits
         asked_s = None if parameters.timeout_ms is None else parameters.timeout_ms / 1000
         is_callers = asked_s is not None and asked_s < limits.total_s
         limit_s = asked_s if asked_s is not None and is_callers else limits.total_s
@@ -189,6 +193,8 @@ class Failover:
         """The first candidate that is left, or another host of the same model that is less busy."""
         first = work.remaining[0]
         hosts = [c for c in work.remaining if _is_same_model(c, first)]
+        if len(hosts) > 1:
+            hosts = [host for host in hosts if not self._attempts.is_held_back(host)] or hosts
         candidate = hosts[self._latencies.least_busy([host.key for host in hosts])]
         work.remaining.remove(candidate)
         return candidate

@@ -22,9 +22,6 @@ from assistant.errors import (
     UpstreamError,
 )
 
-# Ollama sends no Retry-After; its queue moves on within seconds.
-_BUSY_RETRY_S = 1.0
-
 _BUSY = (ProviderUnavailable, "has too many requests waiting")
 _LIMITED = (RateLimited, "takes no more calls now")
 _SPENT = (QuotaExhausted, "has used up what its account may spend. Check its plan")
@@ -65,11 +62,10 @@ class Refusal:
 
     def error(self, model: str, contents: Iterable[str] = ()) -> UpstreamError:
         """The error for a call of ``model`` with messages of these ``contents``."""
-        kind, what = meaning = self._meaning()
+        kind, what = self._meaning()
         status = "" if self.status is None else f" (HTTP {self.status})"
         message = f"Ollama{status} {what.format(model=model)}. {self.quoted(contents)}"
-        default_s = _BUSY_RETRY_S if meaning in (_BUSY, _LIMITED) else None
-        return kind(message.rstrip(), retry_after_s=self.retry_after_s or default_s)
+        return kind(message.rstrip(), retry_after_s=self.retry_after_s)
 
     def quoted(self, contents: Iterable[str] = ()) -> str:
         """A sentence with what the server says; "" where it says nothing, or repeats a prompt."""
