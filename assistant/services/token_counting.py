@@ -67,8 +67,11 @@ class _Learnt(NamedTuple):
 
     @property
     def needs_general(self) -> bool:
-        """Whether the general weights are to learn: nobody asks them where others are right."""
-        return self.own is None or not self.own.is_known or self.own.error > _LARGEST_FRAMING_ERROR
+        """Whether the general weights are to learn: nobody asks them where others are right.
+
+        Their vocabularies take 75 MB, which a service without such models does not need.
+        """
+        return self.own is None or (self.own.is_known and self.own.error > _LARGEST_FRAMING_ERROR)
 
 
 class TokenCounting:
@@ -95,13 +98,22 @@ class TokenCounting:
         providers: Mapping[str, ProviderConfig] | None = None,
     ) -> Mapping[str, TokenCount]:
         """The prompt's tokens by model id, framing of messages included. Never raises."""
+        # A model that serves only some tasks reads variables, not messages in tokens of its own.
+        limited = {
+            model.id: TokenCount(prompt.estimated_tokens)
+            for model in models
+            if model.tasks is not None
+        }
+        models = [model for model in models if model.tasks is None]
+        if not models:
+            return limited
         keys = [_key_of(model, (providers or {}).get(model.provider)) for model in models]
         learnt = [self._models.get(key) or await self._meet(key) for key in keys]
         own = [each.tokenizer for each in learnt if each.tokenizer is not None]
         needs_general = not all(each.is_exact for each in learnt)
         counted = self._remembered(prompt)
         await self._fill(counted, prompt, own, needs_general)
-        return {
+        return limited | {
             model.id: self._count(each, counted) for model, each in zip(models, learnt, strict=True)
         }
 
