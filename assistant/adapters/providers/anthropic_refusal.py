@@ -11,53 +11,50 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from assistant.adapters.providers.http import parse_json
+from assistant.adapters.providers.meanings import (
+    BY_STATUS,
+    FAILED,
+    LIMITED,
+    REFUSED,
+    SPENT,
+    STRANGE,
+    Meaning,
+)
 from assistant.adapters.providers.quoting import quotable
 from assistant.domain.ports import ProviderCall
 from assistant.errors import (
     AssistantError,
     ContextLengthExceeded,
-    InvalidResponse,
     ModelMissing,
     ProviderRejected,
     ProviderUnavailable,
-    QuotaExhausted,
     RateLimited,
     UpstreamError,
 )
 
 _ACCESS = (ProviderRejected, "refuses access. Check the provider's URL and API key")
-_SPENT = (QuotaExhausted, "has used up what its account may spend. Check its plan and billing")
 _MISSING = (ModelMissing, "does not have the model {model}. Check its name")
 _TOO_LARGE = (ProviderRejected, "takes no request of that size. Shorten it")
-_LIMITED = (RateLimited, "takes no more calls now")
 _BUSY = (ProviderUnavailable, "is overloaded")
-_FAILED = (ProviderUnavailable, "failed to answer")
-_REFUSED = (ProviderRejected, "refused the call")
-_REDIRECTED = (InvalidResponse, "answered with a redirect. Correct the provider's URL")
-_FOREIGN = (InvalidResponse, "is not what answered. Check what listens at the URL")
 
 # Statuses that mean what they mean whoever sends them: Anthropic or a proxy in front of it.
-_BY_STATUS: Mapping[int, tuple[type[UpstreamError], str]] = {
+_BY_STATUS: Mapping[int, Meaning] = BY_STATUS | {
     401: _ACCESS,
-    402: _SPENT,
     403: _ACCESS,
-    408: _FAILED,
-    409: _FAILED,
     413: _TOO_LARGE,
-    429: _LIMITED,
     503: _BUSY,
     529: _BUSY,
-} | dict.fromkeys((301, 302, 303, 307, 308), _REDIRECTED)
+}
 
 # For errors that come under status 200.
-_BY_TYPE: Mapping[str, tuple[type[UpstreamError], str]] = {
-    "invalid_request_error": _REFUSED,
+_BY_TYPE: Mapping[str, Meaning] = {
+    "invalid_request_error": REFUSED,
     "authentication_error": _ACCESS,
     "permission_error": _ACCESS,
-    "billing_error": _SPENT,
+    "billing_error": SPENT,
     "not_found_error": _MISSING,
     "request_too_large": _TOO_LARGE,
-    "rate_limit_error": _LIMITED,
+    "rate_limit_error": LIMITED,
     "overloaded_error": _BUSY,
 }
 
@@ -115,18 +112,18 @@ class Refusal:
             )
         return self.error(call.model, untold)
 
-    def _meaning(self) -> tuple[type[UpstreamError], str]:
+    def _meaning(self) -> Meaning:
         if self.status in _BY_STATUS:
             return _BY_STATUS[self.status]
         if self.status >= 500:
-            return _FAILED
+            return FAILED
         if self.text is None:
-            return _FOREIGN
+            return STRANGE
         if self.status in (200, 400) and any(words in self.text for words in _SPENT_WORDS):
-            return _SPENT
+            return SPENT
         if self.status == 200:
-            return _BY_TYPE.get(self.kind, _FAILED)
-        return _MISSING if self.status == 404 and self.kind == "not_found_error" else _REFUSED
+            return _BY_TYPE.get(self.kind, FAILED)
+        return _MISSING if self.status == 404 and self.kind == "not_found_error" else REFUSED
 
 
 def read_refusal(

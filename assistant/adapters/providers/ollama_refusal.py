@@ -11,37 +11,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from assistant.adapters.providers.http import parse_json
+from assistant.adapters.providers.meanings import BY_STATUS, FAILED, REFUSED, STRANGE, Meaning
 from assistant.adapters.providers.quoting import quotable
 from assistant.errors import (
-    InvalidResponse,
     ModelMissing,
     ProviderRejected,
     ProviderUnavailable,
-    QuotaExhausted,
-    RateLimited,
     UpstreamError,
 )
 
 _BUSY = (ProviderUnavailable, "has too many requests waiting")
-_LIMITED = (RateLimited, "takes no more calls now")
-_SPENT = (QuotaExhausted, "has used up what its account may spend. Check its plan")
 _ACCESS = (ProviderRejected, "refuses access. Check the provider's URL and credentials")
-_FAILED = (ProviderUnavailable, "failed to answer")
-_REDIRECTED = (InvalidResponse, "answered with a redirect. Correct the provider's URL")
-_REFUSED = (ProviderRejected, "refused the call")
 _MISSING = (ModelMissing, "does not have the model {model}. Fetch it: `ollama pull {model}`")
 
 # Statuses that mean what they mean whoever sends them: Ollama or a proxy in front of it.
-_BY_STATUS: Mapping[int, tuple[type[UpstreamError], str]] = {
+_BY_STATUS: Mapping[int, Meaning] = BY_STATUS | {
     401: _ACCESS,
-    402: _SPENT,
     403: _ACCESS,
-    408: _FAILED,
-    429: _LIMITED,
-    499: _FAILED,
-    501: _REFUSED,  # "This server does not support embeddings": it never will for this model
     503: _BUSY,
-} | dict.fromkeys((301, 302, 303, 307, 308), _REDIRECTED)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +65,14 @@ class Refusal:
         """Whether an Ollama is there, but not the model."""
         return self.status == 404 and self.text is not None
 
-    def _meaning(self) -> tuple[type[UpstreamError], str]:
+    def _meaning(self) -> Meaning:
         if self.status is None or self.status >= 500:
-            return _BY_STATUS.get(self.status or 500, _FAILED)
+            return _BY_STATUS.get(self.status or 500, FAILED)
         if self.status in _BY_STATUS:
             return _BY_STATUS[self.status]
         if self.text is None:
-            return InvalidResponse, "is not what answered. Check what listens at the URL"
-        return _MISSING if self.status == 404 else _REFUSED
+            return STRANGE
+        return _MISSING if self.status == 404 else REFUSED
 
 
 def read_refusal(status: int | None, body: bytes, retry_after_s: float | None = None) -> Refusal:

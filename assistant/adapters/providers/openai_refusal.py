@@ -12,59 +12,53 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from assistant.adapters.providers.http import parse_json
+from assistant.adapters.providers.meanings import (
+    BY_STATUS,
+    FAILED,
+    LIMITED,
+    REFUSED,
+    SPENT,
+    STRANGE,
+    Meaning,
+)
 from assistant.adapters.providers.quoting import quotable
 from assistant.domain.values import JsonObject, JsonValue, carriable
 from assistant.errors import (
     AssistantError,
     ContextLengthExceeded,
-    InvalidResponse,
     ModelMissing,
     ProviderRejected,
     ProviderUnavailable,
-    QuotaExhausted,
     RateLimited,
-    UpstreamError,
 )
 
-_SPENT = (QuotaExhausted, "has used up what its account may spend. Check its plan and billing")
-_LIMITED = (RateLimited, "takes no more calls now")
 _ACCESS = (ProviderRejected, "refuses access. Check the variable that holds the provider's key")
-_FAILED = (ProviderUnavailable, "failed to answer")
-_REDIRECTED = (InvalidResponse, "answered with a redirect. Correct the provider's URL")
-_REFUSED = (ProviderRejected, "refused the call")
 _MISSING = (ModelMissing, "does not have the model {model}, or not for this account")
-_STRANGE = (InvalidResponse, "is not what answered. Check what listens at the URL")
 
 # Statuses that mean what they mean whoever sends them: the host or a proxy in front of it.
-_BY_STATUS: Mapping[int, tuple[type[UpstreamError], str]] = {
+_BY_STATUS: Mapping[int, Meaning] = BY_STATUS | {
     401: _ACCESS,
-    402: _SPENT,
     403: _ACCESS,
-    408: _FAILED,
-    409: _FAILED,
-    413: _REFUSED,
-    429: _LIMITED,
-    499: _FAILED,
-    501: _REFUSED,
-} | dict.fromkeys((301, 302, 303, 307, 308), _REDIRECTED)
+    413: REFUSED,
+}
 
 # What the `code` or `type` of an error says, whatever the status.
-_BY_CODE: Mapping[str, tuple[type[UpstreamError], str]] = {
-    "insufficient_quota": _SPENT,
-    "billing_hard_limit_reached": _SPENT,
-    "billing_not_active": _SPENT,
+_BY_CODE: Mapping[str, Meaning] = {
+    "insufficient_quota": SPENT,
+    "billing_hard_limit_reached": SPENT,
+    "billing_not_active": SPENT,
     "model_not_found": _MISSING,
 }
 # What they say where there is no status to go by: in the middle of an answer.
-_BY_CODE_ALONE: Mapping[str, tuple[type[UpstreamError], str]] = {
-    "rate_limit_exceeded": _LIMITED,
-    "rate_limit_error": _LIMITED,
+_BY_CODE_ALONE: Mapping[str, Meaning] = {
+    "rate_limit_exceeded": LIMITED,
+    "rate_limit_error": LIMITED,
     "invalid_api_key": _ACCESS,
     "authentication_error": _ACCESS,
     "permission_error": _ACCESS,
-    "invalid_request_error": _REFUSED,
-    "content_filter": _REFUSED,
-    "BadRequestError": _REFUSED,  # vLLM
+    "invalid_request_error": REFUSED,
+    "content_filter": REFUSED,
+    "BadRequestError": REFUSED,  # vLLM
 }
 
 _OVERFLOW_CODES = ("context_length_exceeded", "exceed_context_size_error")
@@ -135,7 +129,7 @@ class Refusal:
             message = f"{message} It says: {quoted}"
         return kind(message, retry_after_s=self.retry_after_s if kind.is_retryable else None)
 
-    def _meaning(self) -> tuple[type[UpstreamError], str]:
+    def _meaning(self) -> Meaning:
         meaning = self._meaning_of_words() or self._meaning_of_status()
         kind, what = meaning
         # A host that knows better says so. What must not be sent again is a rejection, and what
@@ -146,22 +140,22 @@ class Refusal:
             return ProviderUnavailable, what
         return meaning
 
-    def _meaning_of_words(self) -> tuple[type[UpstreamError], str] | None:
+    def _meaning_of_words(self) -> Meaning | None:
         tables = (_BY_CODE,) if self._status is not None else (_BY_CODE, _BY_CODE_ALONE)
         found = (table[code] for table in tables for code in table if code in self.codes)
         return next(found, None)
 
-    def _meaning_of_status(self) -> tuple[type[UpstreamError], str]:
+    def _meaning_of_status(self) -> Meaning:
         status = 500 if self._status is None else self._status
         if status >= 500:
-            return _BY_STATUS.get(status, _FAILED)
+            return _BY_STATUS.get(status, FAILED)
         if status in _BY_STATUS:
             return _BY_STATUS[status]
         if self.text is None:
-            return _STRANGE
+            return STRANGE
         if status == 404 and "model" in self.text.lower():
             return _MISSING
-        return _REFUSED
+        return REFUSED
 
     @property
     def _status(self) -> int | None:
