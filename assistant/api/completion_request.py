@@ -96,7 +96,8 @@ class CompletionRequest:
     )
     on_interruption: InterruptionPolicy | None = strawberry.field(
         default=InterruptionPolicy.ERROR,
-        description="What to do when a provider breaks off after text was streamed.",
+        description="What to do when a provider breaks off after text was streamed. ERROR leaves it "
+        "to the prompt.",
     )
     feature: str | None = strawberry.field(
         default=None,

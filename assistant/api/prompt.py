@@ -26,7 +26,7 @@ from assistant.api.federation import list_size
 from assistant.api.usage import User
 from assistant.domain import prompt as domain
 from assistant.domain.caller import Scope
-from assistant.domain.completion import CompletionRequest, MessageRole
+from assistant.domain.completion import CompletionRequest, InterruptionPolicy, MessageRole
 from assistant.domain.model import TaskType
 from assistant.domain.prompt import PromptOrderField, PromptQuery, PromptVersionStatus
 from assistant.domain.tokens import TokenMethod
@@ -73,6 +73,10 @@ class PromptVersion:
         description="A model id or group that it asks for; null leaves it to the routing."
     )
     parameters: PromptParameters = strawberry.field(description="How to generate.")
+    on_interruption: InterruptionPolicy = strawberry.field(
+        description="What to do when a provider breaks off in the middle of an answer, unless the "
+        "request says another thing than ERROR."
+    )
     response_schema: JSON | None = strawberry.field(
         description="A JSON Schema that answers satisfy."
     )
@@ -114,6 +118,7 @@ class PromptVersion:
                 max_tokens=parameters.max_tokens,
                 stop=None if parameters.stop is None else list(parameters.stop),
             ),
+            on_interruption=version.on_interruption,
             response_schema=None
             if version.response_schema is None
             else JSON(version.response_schema),

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from assistant.domain.completion import GenerationParameters, Message
+from assistant.domain.completion import GenerationParameters, InterruptionPolicy, Message
 from assistant.domain.model import TaskType
 from assistant.domain.values import JsonObject, check_text
 
@@ -49,6 +49,7 @@ class PromptVersion:
     created_by: str | None
     created_at: datetime
     published_at: datetime | None
+    on_interruption: InterruptionPolicy = InterruptionPolicy.ERROR
 
 
 @dataclass(frozen=True, slots=True)

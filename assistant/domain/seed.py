@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from assistant.domain.completion import GenerationParameters
+from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import Model, ModelGroup, ProviderConfig, TaskType
 from assistant.domain.prompt import PromptVariable
 from assistant.domain.values import JsonObject
@@ -24,6 +24,7 @@ class SeedPrompt:
     task: TaskType = TaskType.GENERAL
     parameters: GenerationParameters = field(default_factory=GenerationParameters)
     response_schema: JsonObject | None = None
+    on_interruption: InterruptionPolicy = InterruptionPolicy.ERROR
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from assistant.errors import SchemaViolated
 from assistant.services.failover import Emit, Failover
 from assistant.services.ledger import LedgerEntry
 from assistant.services.response_schema import ResponseSchema, repair_messages
-from assistant.services.selection import response_schema_of
+from assistant.services.selection import on_interruption_of, response_schema_of
 
 
 class Answers:
@@ -46,7 +46,8 @@ class Answers:
         try:
             entry.json = schema.check(answer)
         except SchemaViolated as violation:
-            if streamed and entry.request.on_interruption is not InterruptionPolicy.RESTART:
+            policy = on_interruption_of(entry.request, entry.prompt)
+            if streamed and policy is not InterruptionPolicy.RESTART:
                 raise
             await self._failover.answer(
                 entry,

@@ -45,6 +45,7 @@ from assistant.services.latencies import Latencies
 from assistant.services.ledger import LedgerEntry
 from assistant.services.retries import Retries
 from assistant.services.seam import Seam
+from assistant.services.selection import on_interruption_of, parameters_of
 
 Emit: TypeAlias = Callable[[ProgressEvent], Awaitable[None]]
 
@@ -166,10 +167,7 @@ class Failover:
         response_schema: JsonObject | None,
     ) -> _Work:
         assert entry.prompt is not None
-        version = entry.prompt.version
-        parameters = entry.request.parameters.over(
-            version.parameters if version else GenerationParameters()
-        )
+        parameters = parameters_of(entry.request, entry.prompt)
         limits = self._time_limits if streamed else self._whole_limits
         asked_s = None if parameters.timeout_ms is None else parameters.timeout_ms / 1000
         is_callers = asked_s is not None and asked_s < limits.total_s
@@ -311,7 +309,9 @@ class Failover:
 
     def _prepare_to_go_on(self, work: _Work, error: AssistantError) -> bool:
         """Whether the next candidate takes over an answer that has begun."""
-        entry, policy = work.entry, work.entry.request.on_interruption
+        entry = work.entry
+        assert entry.prompt is not None
+        policy = on_interruption_of(entry.request, entry.prompt)
         if not work.streamed:
             policy = InterruptionPolicy.RESTART  # nobody has seen anything of it
         if policy is InterruptionPolicy.ERROR:

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import assistant
-from assistant.domain.completion import GenerationParameters
+from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import Model, ModelGroup, ProviderConfig, TaskType
 from assistant.domain.prompt import PromptVariable
 from assistant.domain.seed import Seed, SeedPrompt, SeedRule
@@ -53,6 +53,7 @@ class _PromptFile(_File):
     task: TaskType = TaskType.GENERAL
     parameters: GenerationParameters = GenerationParameters()
     response_schema: dict[str, Any] | None = None
+    on_interruption: InterruptionPolicy = InterruptionPolicy.ERROR
 
 
 F = TypeVar("F", bound=_File)

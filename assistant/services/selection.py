@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from assistant.domain.completion import CompletionRequest, GenerationParameters, MessageRole
+from assistant.domain.completion import (
+    CompletionRequest,
+    GenerationParameters,
+    InterruptionPolicy,
+    MessageRole,
+)
 from assistant.domain.model import Model, RoutingStrategy, full_name
 from assistant.domain.ports import Clock, LanguageDetector, ModelCatalog
 from assistant.domain.prompt import RenderedPrompt
@@ -187,6 +192,14 @@ def parameters_of(request: CompletionRequest, prompt: RenderedPrompt) -> Generat
     """How to generate: as the request says, else as the prompt does."""
     version = prompt.version
     return request.parameters.over(version.parameters) if version else request.parameters
+
+
+def on_interruption_of(request: CompletionRequest, prompt: RenderedPrompt) -> InterruptionPolicy:
+    """What to do with an answer that broke off: as the request says, else as the prompt does."""
+    asked = request.on_interruption
+    if asked is InterruptionPolicy.ERROR and prompt.version is not None:
+        return prompt.version.on_interruption
+    return asked
 
 
 def response_schema_of(request: CompletionRequest, prompt: RenderedPrompt) -> JsonObject | None:

@@ -41,6 +41,10 @@ def upgrade() -> None:
         """
     )
     op.execute(
+        "ALTER TABLE public.prompt_versions ADD COLUMN on_interruption text NOT NULL "
+        "DEFAULT 'ERROR' CHECK (on_interruption IN ('ERROR', 'RESTART', 'CONTINUE'))"
+    )
+    op.execute(
         """
         CREATE TABLE public.model_routing_rules (
             tenant_id  text        NOT NULL CHECK (char_length(tenant_id) BETWEEN 1 AND 128),
@@ -112,7 +116,9 @@ def _circuits(mine: str) -> None:
     op.execute("ALTER TABLE public.circuits ENABLE ROW LEVEL SECURITY")
     op.execute("ALTER TABLE public.circuits FORCE ROW LEVEL SECURITY")
     op.execute(f"CREATE POLICY tenant ON public.circuits USING ({mine}) WITH CHECK ({mine})")
-    op.execute("CREATE POLICY ledger ON public.circuits FOR SELECT TO assistant_ledger USING (true)")
+    op.execute(
+        "CREATE POLICY ledger ON public.circuits FOR SELECT TO assistant_ledger USING (true)"
+    )
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON public.circuits TO assistant_service")
     op.execute("GRANT SELECT ON public.circuits TO assistant_ledger")
     op.execute(
@@ -267,6 +273,7 @@ def downgrade() -> None:
         "'provider', 'model', 'model_group', 'prompt', 'prompt_version'))"
     )
     op.execute("DROP TABLE public.model_routing_rules")
+    op.execute("ALTER TABLE public.prompt_versions DROP COLUMN on_interruption")
     op.execute("ALTER TABLE public.model_groups DROP COLUMN strategy, DROP COLUMN is_hedged")
     op.execute("ALTER TABLE public.llm_models DROP COLUMN cached_input_price")
     op.execute("ALTER TABLE public.providers DROP COLUMN max_concurrency")

@@ -14,7 +14,7 @@ from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.models import PostgresModels
 from assistant.adapters.postgres.prompts import PostgresPrompts
 from assistant.adapters.postgres.seeds import PostgresSeeds
-from assistant.domain.completion import GenerationParameters
+from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import (
     Model,
     ModelCapability,
@@ -49,6 +49,7 @@ SUMMARY = SeedPrompt(
     task=TaskType.SUMMARIZATION,
     parameters=GenerationParameters(temperature=0.2, max_tokens=300),
     response_schema={"type": "object", "properties": {"b": {}, "a": {}}},
+    on_interruption=InterruptionPolicy.CONTINUE,
 )
 TITLE = SeedPrompt(name="title", category="writing", template="A title for {{text}}")
 SEED = Seed((OLLAMA,), (LLAMA,), (FAST,), (SUMMARY, TITLE))
@@ -82,6 +83,7 @@ async def test_the_first_seed_fills_the_catalog_of_every_tenant(
     assert version.variables == SUMMARY.variables
     assert version.parameters == SUMMARY.parameters
     assert version.response_schema == SUMMARY.response_schema
+    assert version.on_interruption is InterruptionPolicy.CONTINUE
     assert version.published_at == DAY_1
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from assistant.domain.completion import GenerationParameters
+from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import TaskType
 from assistant.domain.prompt import Prompt, PromptVariable, PromptVersion, PromptVersionStatus
 from assistant.domain.values import JsonValue
@@ -20,7 +20,7 @@ PROMPT_COLUMNS = """
 VERSION_COLUMNS = """
     v.id AS version_id, v.prompt_id AS version_prompt_id, v.version AS version_number, v.status,
     v.template, v.system_template, v.variables, v.task, v.model, v.parameters,
-    v.response_schema, v.change_note, v.created_by AS version_created_by,
+    v.response_schema, v.on_interruption, v.change_note, v.created_by AS version_created_by,
     v.created_at AS version_created_at, v.published_at
 """
 """Aliased apart from the prompt's, so that one statement can return both."""
@@ -65,6 +65,7 @@ def version_of(row: Row[Any]) -> PromptVersion:
         model=row.model,
         parameters=_parameters_of(row.parameters),
         response_schema=row.response_schema,
+        on_interruption=InterruptionPolicy(row.on_interruption),
         change_note=row.change_note,
         created_by=row.version_created_by,
         created_at=row.version_created_at,

@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 
 from assistant.adapters.postgres.prompt_rows import parameters_json, variables_json
+from assistant.domain.completion import InterruptionPolicy
 from assistant.domain.model import Model, ModelGroup, ProviderConfig
 from assistant.domain.prompt import Prompt, PromptVersion
 from assistant.domain.rule import RoutingRule
@@ -80,6 +81,10 @@ def wording_content(version: SeedPrompt | PromptVersion) -> JsonObject:
         "task": version.task,
         "parameters": parameters_json(version.parameters),
         "response_schema": version.response_schema,
+        # Left out where it is the usual one, so that old hashes hold.
+        "on_interruption": (
+            None if version.on_interruption is InterruptionPolicy.ERROR else version.on_interruption
+        ),
     }
 
 

@@ -46,10 +46,10 @@ _ADD_VERSION = text(
     """
     INSERT INTO prompt_versions (tenant_id, id, prompt_id, version, status, template,
                                  system_template, variables, task, parameters, response_schema,
-                                 change_note, created_at, published_at)
+                                 on_interruption, change_note, created_at, published_at)
     SELECT :tenant_id, :id, :prompt_id, coalesce(max(version), 0) + 1, :status, :template,
            :system_template, CAST(:variables AS jsonb), :task, CAST(:parameters AS jsonb),
-           CAST(:response_schema AS json), :change_note, :at, :published_at
+           CAST(:response_schema AS json), :on_interruption, :change_note, :at, :published_at
     FROM prompt_versions WHERE tenant_id = :tenant_id AND prompt_id = :prompt_id
     """
 )
@@ -138,5 +138,6 @@ def _version_parameters(prompt: SeedPrompt) -> dict[str, object]:
         "task": prompt.task.value,
         "parameters": json.dumps(parameters_json(prompt.parameters)),
         "response_schema": None if schema is None else json.dumps(schema),
+        "on_interruption": prompt.on_interruption.value,
         "change_note": "Comes with the service.",
     }
