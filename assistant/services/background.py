@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from assistant.errors import StorageUnavailable
+
 log = structlog.get_logger(__name__)
 
 _RESTART_DELAY_S = 1.0
@@ -28,6 +30,8 @@ async def _forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await work()
+        except StorageUnavailable as error:
+            log.warning("background_work_waits", work=name, reason=error.message)
         except Exception:
             # Whatever happened, a service whose watchers have died is worse than a retry.
             log.exception("background_work_failed", work=name)

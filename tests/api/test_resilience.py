@@ -249,6 +249,26 @@ async def test_an_answer_that_must_satisfy_a_schema_is_repaired_once(tmp_path: P
         assert refused["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
+async def test_two_hosts_of_one_model_share_its_calls(tmp_path: Path) -> None:
+    async with (
+        FakeOllama() as one,
+        FakeOllama() as other,
+        running_service(tmp_path, ollama_url=one.url) as service,
+    ):
+        second = {"name": "second", "kind": "OLLAMA", "baseUrl": other.url, "isLocal": True}
+        changed = await service.graphql(SET_PROVIDER, {"input": second})
+        assert changed["data"]["setProvider"]["userErrors"] == []
+        allowed = {"id": "second/llama3.2:3b", "isAllowed": True}
+        await service.graphql(ALLOW, {"input": allowed})
+        one.reply = other.reply = Reply(first_token_delay_s=0.02)
+
+        answers = await asyncio.gather(*(ask(service, model="llama3.2:3b") for _ in range(60)))
+
+        assert [answer.get("errors") for answer in answers] == [None] * 60
+        assert len(one.chats) + len(other.chats) == 60
+        assert min(len(one.chats), len(other.chats)) >= 15
+
+
 async def test_a_full_provider_sheds_early_with_a_hint_or_the_next_one_answers(
     tmp_path: Path,
 ) -> None:
