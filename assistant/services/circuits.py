@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
+from types import TracebackType
 
 import structlog
 from pybreaker import STATE_CLOSED, CircuitBreaker
@@ -110,30 +111,29 @@ class Circuits:
             if max(circuit.open_until, circuit.probe_until) > self._clock.monotonic():
                 raise self._refusal(key, circuit)
 
-    @asynccontextmanager
-    async def guard(self, key: ModelKey) -> AsyncIterator[None]:
+    def guard(self, key: ModelKey) -> AbstractAsyncContextManager[None]:
         """Watch one call of the model: how the block ends is what the circuit learns.
 
         Raises: CircuitOpen where the model is held back, or another call tries it already.
         """
+        return _Guard(self, key)
+
+    async def begin(self, key: ModelKey) -> bool:
+        """A call begins; whether it is the one that tries again. Raises CircuitOpen."""
+        if key not in self._open:
+            return False
+        self.check(key)
+        return await self._take_probe(key, self._circuit(key))
+
+    def end(self, key: ModelKey, error: BaseException | None, *, is_probe: bool) -> None:
+        """A call has ended, in ``error`` or well."""
         circuit = self._circuit(key)
-        is_probe = key in self._open
+        evidence = Evidence.WORKS if error is None else handling_of(error).evidence
         if is_probe:
-            self.check(key)
-            is_probe = await self._take_probe(key, circuit)
-        error: BaseException | None = None
-        try:
-            yield
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            evidence = Evidence.WORKS if error is None else handling_of(error).evidence
-            if is_probe:
-                self._end_probe(key, circuit, evidence)
-            elif error is None or evidence is Evidence.FAILS:
-                # A call that was refused does not make up for one that failed.
-                self._count(key, circuit, evidence)
+            self._end_probe(key, circuit, evidence)
+        elif error is None or evidence is Evidence.FAILS:
+            # A call that was refused does not make up for one that failed.
+            self._count(key, circuit, evidence)
 
     def learn(self, notice: CircuitNotice) -> None:
         """Take over what another replica has found out, or this one itself a moment ago."""
@@ -261,6 +261,27 @@ class Circuits:
         circuit.told_last = task
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
+
+
+class _Guard:
+    """A block that is watched. Every call has one: as a generator it was measured to take longer."""
+
+    __slots__ = ("_circuits", "_is_probe", "_key")
+
+    def __init__(self, circuits: Circuits, key: ModelKey) -> None:
+        self._circuits = circuits
+        self._key = key
+
+    async def __aenter__(self) -> None:
+        self._is_probe = await self._circuits.begin(self._key)
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._circuits.end(self._key, error, is_probe=self._is_probe)
 
 
 async def _logged(before: asyncio.Task[None] | None, tell: Callable[[], Awaitable[None]]) -> None:
