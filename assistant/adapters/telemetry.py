@@ -24,7 +24,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from assistant import __version__
-from assistant.domain.completion import Attempt, AttemptOutcome, Completion
+from assistant.domain.completion import Attempt, AttemptOutcome, Completion, Operation
 
 _log = structlog.get_logger(__name__)
 
@@ -240,12 +240,12 @@ class PrometheusTelemetry:
         if decision.saved_cost:
             self._saved_cost.at(model).inc(float(decision.saved_cost))
         for attempt in decision.attempts:
-            self._count_attempt(attempt)
+            self._count_attempt(attempt, completion.operation)
 
-    def _count_attempt(self, attempt: Attempt) -> None:
+    def _count_attempt(self, attempt: Attempt, operation: Operation) -> None:
         model = self._models.fold(attempt.model)
         name = model.removeprefix(f"{attempt.provider}/")
-        call = ("chat", attempt.provider, name)
+        call = (operation.value, attempt.provider, name)
         error = attempt.error_code.value if attempt.error_code else ""
         self._attempts.at(model, attempt.outcome.value, error).inc()
         if attempt.outcome is AttemptOutcome.CIRCUIT_OPEN:

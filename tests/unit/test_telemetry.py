@@ -20,6 +20,7 @@ from assistant.domain.completion import (
     Completion,
     CompletionStatus,
     Decision,
+    Operation,
     TokenUsage,
 )
 from assistant.errors import ErrorCode
@@ -133,6 +134,34 @@ def test_every_attempt_is_measured_by_the_genai_conventions() -> None:
     tokens = "gen_ai_client_token_usage_sum"
     assert sample(telemetry, tokens, "chat", "openai", "gpt-4o-mini", "input") == 120
     assert sample(telemetry, tokens, "chat", "openai", "gpt-4o-mini", "output") == 30
+    telemetry.completion_settled(replace(ANSWERED, operation=Operation.EMBEDDINGS))
+    assert sample(telemetry, duration, "embeddings", "openai", "gpt-4o-mini", "") == 0.48
+
+
+def test_a_call_that_was_held_back_is_counted_and_has_no_duration() -> None:
+    telemetry = PrometheusTelemetry()
+    held = Attempt(
+        "ollama", "ollama/a", AttemptOutcome.CIRCUIT_OPEN, 0, ErrorCode.PROVIDER_UNAVAILABLE
+    )
+    decision = replace(ANSWERED.decision, attempts=(held,))
+    telemetry.completion_settled(replace(ANSWERED, decision=decision))
+    held_back = ("ollama/a", "CIRCUIT_OPEN", "PROVIDER_UNAVAILABLE")
+    assert sample(telemetry, "assistant_attempts_total", *held_back) == 1
+    count = "gen_ai_client_operation_duration_seconds_count"
+    assert sample(telemetry, count, "chat", "ollama", "a", "PROVIDER_UNAVAILABLE") is None
+
+
+def test_a_gauge_of_many_series_shows_those_there_are_at_each_scrape() -> None:
+    telemetry = PrometheusTelemetry()
+    states = {("ollama", "a"): 1.0}
+    telemetry.watch_each(
+        "assistant_circuit_state", "Held back.", ["provider", "model"], lambda: states
+    )
+    assert 'assistant_circuit_state{model="a",provider="ollama"} 1.0' in (
+        telemetry.metrics_response()[0].decode()
+    )
+    states.clear()
+    assert "assistant_circuit_state{" not in telemetry.metrics_response()[0].decode()
 
 
 def test_no_tenant_user_service_or_text_is_exported() -> None:
