@@ -55,8 +55,8 @@ class ProviderInput:
     )
     api_key_variable: str | None = strawberry.field(
         default=None,
-        description="Name of the environment variable that holds the key, ending in _API_KEY. "
-        "Those that begin with ASSISTANT_ are the operator's.",
+        description="Name of the environment variable that holds the key, ending in _API_KEY. A "
+        "tenant acme may name ACME_API_KEY and what begins with ACME__.",
     )
     is_local: bool = strawberry.field(
         default=False, description="Whether text stays on our own machines."

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from assistant.domain.model import Model, ModelGroup, ProviderConfig, ProviderKind
@@ -26,7 +27,6 @@ _NAME = re.compile(r"[a-z0-9-]{1,64}")
 _MAX_MODEL_NAME = 256
 _MAX_URL = 2_048
 _KEY_VARIABLE = re.compile(r"(?=[A-Z][A-Z0-9_]{0,127}\Z)[A-Z0-9_]*_API_KEY")
-_OURS = "ASSISTANT_"
 _PRINTABLE = re.compile(r"[!-~]+")
 _MAX_PRIORITY = 2**31
 _NANO = Decimal("1e-9")
@@ -84,7 +84,8 @@ def check_provider(provider: ProviderConfig, *, is_operator: bool) -> None:
         )
     _check_url(provider.base_url or "")
     if provider.api_key_variable is not None:
-        _check_key_variable(provider.api_key_variable, is_operator=is_operator)
+        tenant_id = None if is_operator else provider.tenant_id
+        _check_key_variable(provider.api_key_variable, tenant_id)
     if provider.max_concurrency is not None:
         _check_range(provider.max_concurrency, MAX_CONCURRENCY, "maxConcurrency")
 
@@ -145,6 +146,11 @@ def _check_url(url: str) -> None:
             "baseUrl must be http:// or https:// with a host, as in https://api.openai.com/v1.",
             path=path,
         )
+    if _is_link_local(parts.hostname or ""):
+        raise BadUserInput(
+            "baseUrl must not be a link-local address: that is where clouds keep credentials.",
+            path=path,
+        )
     if "@" in parts.netloc:
         raise BadUserInput(
             "baseUrl must not hold a user or a password: apiKeyVariable names where the key is.",
@@ -154,7 +160,15 @@ def _check_url(url: str) -> None:
         raise BadUserInput("baseUrl must have no query and no fragment.", path=path)
 
 
-def _check_key_variable(name: str, *, is_operator: bool) -> None:
+def _is_link_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_link_local
+    except ValueError:
+        return False
+
+
+def _check_key_variable(name: str, tenant_id: str | None) -> None:
+    """``tenant_id`` is None for the operator, who may send any key anywhere."""
     path = ("apiKeyVariable",)
     if not _KEY_VARIABLE.fullmatch(name):
         raise BadUserInput(
@@ -162,10 +176,15 @@ def _check_key_variable(name: str, *, is_operator: bool) -> None:
             "and _, at most 128) that ends in _API_KEY. It is never the key itself.",
             path=path,
         )
-    if name.startswith(_OURS) and not is_operator:
+    if tenant_id is None:
+        return
+    own = re.sub(r"[^A-Z0-9]", "_", tenant_id.upper())
+    # Two underscores: ACME_EU_API_KEY is the tenant acme-eu's, and not acme's.
+    if name != f"{own}_API_KEY" and not name.startswith(f"{own}__"):
         raise BadUserInput(
-            f"Variables that begin with {_OURS} hold the operator's own keys, which are not sent "
-            "to an address that a tenant chooses. Ask the operator for a variable of yours.",
+            f"apiKeyVariable must be {own}_API_KEY, or begin with {own}__: the keys of others, the "
+            "operator's too, are not sent to an address that a tenant chooses. Ask the operator "
+            "for a variable of yours.",
             path=path,
         )
 

@@ -220,7 +220,7 @@ async def test_a_provider_is_added_with_its_models_and_deleted_with_them(
         "name": "gpu",
         "kind": "OPENAI",
         "baseUrl": "http://127.0.0.1:9/v1",
-        "apiKeyVariable": "ACME_API_KEY",
+        "apiKeyVariable": f"{me['x-tenant-id'].upper().replace('-', '_')}_API_KEY",
         "maxConcurrency": 4,
     }
     made = await change(strict, SET_PROVIDER, me, input=given)

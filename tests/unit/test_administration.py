@@ -348,6 +348,8 @@ async def test_an_address_is_http_or_https_with_a_host(at: Setting, url: str) ->
                 "http://gpu/?",
                 "http://gpu/#top",
                 "http://g pu",
+                "http://169.254.169.254/latest",
+                "http://[fe80::1]/v1",
                 "http://gpu\n.evil",
                 "http://gpü",
                 "http://gpu/\x00",
@@ -366,6 +368,8 @@ async def test_an_address_is_http_or_https_with_a_host(at: Setting, url: str) ->
                 "ACME_API_KEY\n",
                 "A" * 121 + "_API_KEY",
                 "ASSISTANT_OPENAI_API_KEY",
+                "GLOBEX_API_KEY",
+                "ACME_EU_API_KEY",
             )
         ),
         ({"max_concurrency": 0}, "maxConcurrency"),
@@ -388,6 +392,8 @@ async def test_the_operators_own_keys_go_where_the_operator_says_and_nowhere_els
 
     error = await refused(at.admin.set_provider(ACME, config))
     assert "not sent to an address that a tenant chooses" in error.message
+    for own in ("ACME_API_KEY", "ACME__OPENAI_API_KEY"):
+        await at.admin.set_provider(ACME, replace(OWN, api_key_variable=own))
     for caller in (DEVELOPER, OPERATOR):
         written = await at.admin.set_provider(caller, config)
         assert written.api_key_variable == "ASSISTANT_OPENAI_API_KEY"
