@@ -5,10 +5,11 @@ from __future__ import annotations
 from assistant.domain.completion import InterruptionPolicy
 from assistant.domain.route import Candidate
 from assistant.errors import SchemaViolated
-from assistant.services.failover import Emit, Failover
+from assistant.services.failover import Failover
 from assistant.services.ledger import LedgerEntry
 from assistant.services.response_schema import ResponseSchema, repair_messages
 from assistant.services.selection import on_interruption_of, response_schema_of
+from assistant.services.work import Emit
 
 
 class Answers:

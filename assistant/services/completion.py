@@ -13,12 +13,12 @@ from assistant.domain.route import RouteExplanation
 from assistant.domain.tokens import TokenCount
 from assistant.errors import RequestError, UpstreamError
 from assistant.services.answers import Answers
-from assistant.services.failover import Emit
 from assistant.services.ledger import Ledger
 from assistant.services.models import Models
 from assistant.services.prompts import Prompts
 from assistant.services.response_schema import ResponseSchema
 from assistant.services.routing import Router
+from assistant.services.work import Emit
 
 
 async def discard(_event: object) -> None:

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from assistant.domain.completion import (
     CompletionContinued,
     CompletionRestarted,
     CompletionStarted,
     GenerationFinished,
-    GenerationParameters,
     InterruptionPolicy,
     Message,
-    MessageRole,
-    ProgressEvent,
     ProviderEvent,
     ReasoningDelta,
     TextDelta,
     ToolCallDelta,
 )
 from assistant.domain.model import Model
-from assistant.domain.ports import ProviderCall, TimeLimits, TokenCounter
+from assistant.domain.ports import TimeLimits, TokenCounter
 from assistant.domain.route import Candidate
-from assistant.domain.tokens import estimate_tokens
 from assistant.domain.values import JsonObject
 from assistant.errors import (
     AssistantError,
@@ -46,36 +42,13 @@ from assistant.services.ledger import LedgerEntry
 from assistant.services.retries import Retries
 from assistant.services.seam import Seam
 from assistant.services.selection import on_interruption_of, parameters_of
-
-Emit: TypeAlias = Callable[[ProgressEvent], Awaitable[None]]
+from assistant.services.work import Emit, Work, call_of
 
 # How long it is worth to wait for a provider that names a time: less, where another one may answer.
 _PATIENCE_S = 10.0
 _PATIENCE_WITH_OTHERS_S = 2.0
 # What a caller is told to wait who was turned away by somebody who does not say for how long.
 _USUAL_WAIT_S = 1.0
-
-_GO_ON = (
-    "Your answer was interrupted. Continue it exactly where it stops: repeat nothing of it, "
-    "explain nothing, and begin with the very next word."
-)
-
-
-@dataclass(slots=True)
-class _Work:
-    """One answer in the making: what is asked, of whom, until when, and what has come of it."""
-
-    entry: LedgerEntry
-    emit: Emit
-    messages: tuple[Message, ...]
-    parameters: GenerationParameters
-    response_schema: JsonObject | None
-    streamed: bool
-    time_limits: TimeLimits
-    deadline: Deadline
-    remaining: list[Candidate]
-    interruption: ErrorCode | None = None
-    seam: Seam | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +138,7 @@ class Failover:
         candidates: Sequence[Candidate],
         messages: tuple[Message, ...],
         response_schema: JsonObject | None,
-    ) -> _Work:
+    ) -> Work:
         assert entry.prompt is not None
         parameters = parameters_of(entry.request, entry.prompt)
         limits = self._time_limits if streamed else self._whole_limits
@@ -175,7 +148,7 @@ class Failover:
         # A completion has one deadline, whatever it takes to make its answer fit a schema.
         if entry.deadline_at is None:
             entry.deadline_at = asyncio.get_running_loop().time() + limit_s
-        return _Work(
+        return Work(
             entry=entry,
             emit=emit,
             messages=messages,
@@ -187,7 +160,7 @@ class Failover:
             remaining=list(candidates),
         )
 
-    def _next(self, work: _Work) -> Candidate:
+    def _next(self, work: Work) -> Candidate:
         """The first candidate that is left, or another host of the same model that is less busy."""
         first = work.remaining[0]
         hosts = [c for c in work.remaining if _is_same_model(c, first)]
@@ -199,7 +172,7 @@ class Failover:
 
     # ------------------------------------------------------------------ one candidate
 
-    async def _answer_by(self, candidate: Candidate, work: _Work) -> None:
+    async def _answer_by(self, candidate: Candidate, work: Work) -> None:
         """The whole answer, from ``candidate`` or one that was hedged with and began sooner."""
         begun = await self._begin_hedged(candidate, work)
         entry, emit = work.entry, work.emit
@@ -231,7 +204,7 @@ class Failover:
                     break
         await self._let_through(work)
 
-    def _learn(self, finished: GenerationFinished, candidate: Candidate, work: _Work) -> None:
+    def _learn(self, finished: GenerationFinished, candidate: Candidate, work: Work) -> None:
         """Let the counts that are made before calls profit from this one's, where they compare."""
         prompt = work.entry.prompt
         assert prompt is not None
@@ -244,7 +217,7 @@ class Failover:
         if is_plain and finished.prompt_tokens:
             self._tokens.learn(prompt, candidate.model, finished.prompt_tokens, candidate.provider)
 
-    async def _announce(self, model: Model, work: _Work) -> None:
+    async def _announce(self, model: Model, work: Work) -> None:
         """Say who answers, now that somebody does."""
         entry = work.entry
         if not entry.is_announced:
@@ -255,7 +228,7 @@ class Failover:
             await work.emit(event(model.id, work.interruption))
         work.interruption = None
 
-    async def _begin_hedged(self, candidate: Candidate, work: _Work) -> _Begun:
+    async def _begin_hedged(self, candidate: Candidate, work: Work) -> _Begun:
         """An answer that has begun: of ``candidate``, or of the next one if that is quicker."""
         others = (c for c in work.remaining if c.is_hedged and c.model.tasks is None)
         other = next(others, None)
@@ -286,10 +259,10 @@ class Failover:
             work.remaining.insert(0, other)  # it was stopped, and may be of use yet
         return begun
 
-    async def _begin(self, candidate: Candidate, work: _Work, *, is_raced: bool = False) -> _Begun:
+    async def _begin(self, candidate: Candidate, work: Work, *, is_raced: bool = False) -> _Begun:
         """The first event of ``candidate``'s answer, in as many attempts as it is worth."""
         work.entry.model = candidate.model
-        call = _call(candidate, work)
+        call = call_of(candidate, work)
 
         async def attempt() -> _Begun:
             events = self._attempts.make(
@@ -307,7 +280,7 @@ class Failover:
 
     # ----------------------------------------------------------- after an interruption
 
-    def _prepare_to_go_on(self, work: _Work, error: AssistantError) -> bool:
+    def _prepare_to_go_on(self, work: Work, error: AssistantError) -> bool:
         """Whether the next candidate takes over an answer that has begun."""
         entry = work.entry
         assert entry.prompt is not None
@@ -337,55 +310,16 @@ class Failover:
             entry.void()
         return True
 
-    async def _let_through(self, work: _Work) -> None:
+    async def _let_through(self, work: Work) -> None:
         """What the seam still holds back is new after all: nothing more comes."""
         if work.seam is not None and (rest := work.seam.flush()):
             work.entry.text.append(rest)
             await work.emit(TextDelta(rest))
 
 
-def _call(candidate: Candidate, work: _Work) -> ProviderCall:
-    prompt, model = work.entry.prompt, candidate.model
-    assert prompt is not None
-    messages, tokens = work.messages, candidate.count.tokens
-    if work.seam is not None:
-        so_far = "".join(work.entry.text)
-        messages = (
-            *messages,
-            Message(MessageRole.ASSISTANT, so_far),
-            Message(MessageRole.USER, _GO_ON),
-        )
-    if messages is not prompt.messages:
-        tokens += max(0, estimate_tokens(messages) - prompt.estimated_tokens)
-    return ProviderCall(
-        model=model.name,
-        messages=messages,
-        parameters=_within(work.parameters, model, tokens),
-        streamed=work.streamed,
-        context_window=model.context_window,
-        estimated_tokens=tokens,
-        task=prompt.task,
-        variables=prompt.variables,
-        time_limits=work.time_limits,
-        response_schema=work.response_schema,
-    )
-
-
 def _started(entry: LedgerEntry, model: Model) -> CompletionStarted:
     version = entry.prompt.version if entry.prompt else None
     return CompletionStarted(entry.id, model.id, version.id if version else None, entry.created_at)
-
-
-def _within(
-    parameters: GenerationParameters, model: Model, prompt_tokens: int
-) -> GenerationParameters:
-    """``parameters`` with max_tokens cut to what the model can put out, and its window holds."""
-    if parameters.max_tokens is None:
-        return parameters
-    longest = max(1, model.context_window - prompt_tokens)
-    if model.max_output_tokens is not None:
-        longest = min(longest, model.max_output_tokens)
-    return replace(parameters, max_tokens=min(parameters.max_tokens, longest))
 
 
 def _is_same_model(candidate: Candidate, first: Candidate) -> bool:

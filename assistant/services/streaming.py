@@ -15,7 +15,7 @@ from assistant.domain.completion import (
     TextDelta,
 )
 from assistant.errors import AssistantError
-from assistant.services.failover import Emit
+from assistant.services.work import Emit
 
 Complete: TypeAlias = Callable[[CompletionRequest, Emit], Awaitable[Completion]]
 
