@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assistant.domain.caller import PLATFORM_TENANT, Caller, Scope
-from assistant.domain.model import ProviderConfig, ProviderKind
+from assistant.domain.model import ProviderConfig, ProviderKind, full_name
 from assistant.domain.ports import CatalogStore, ProviderConnector
 from assistant.errors import BadUserInput, Forbidden, NotFound
 from assistant.services.model_hosts import find_host
@@ -33,6 +33,9 @@ class ModelRemoval:
         self._models.forget(caller.tenant_id)
         catalog = await self._models.catalog(caller.tenant_id)
         config = catalog.providers.get(provider)
+        if config is not None and config.kind is ProviderKind.OLLAMA and id_ not in catalog.models:
+            name = full_name(name)
+            id_ = f"{provider}/{name}"
         if config is not None and config.kind is ProviderKind.BUILTIN:
             raise BadUserInput(
                 "Builtin models are part of this service and cannot be deleted. "

@@ -13,7 +13,7 @@ import structlog
 from assistant.domain.caller import PLATFORM_TENANT
 from assistant.domain.model import DiscoveredModel, Model, ModelCapability, ProviderConfig
 from assistant.domain.ports import ModelCatalog, ModelStore, ProviderConnector
-from assistant.errors import AssistantError, ProviderRejected, StorageUnavailable
+from assistant.errors import AssistantError, ProviderRejected, RateLimited, StorageUnavailable
 from assistant.services.bounded_cache import BoundedCache
 
 log = structlog.get_logger(__name__)
@@ -110,15 +110,22 @@ class Models:
             due = [
                 config
                 for config, state in self._states.items()
-                if not state.is_healthy
-                or elapsed_s - asked_at.get(config, 0.0) >= self._interval_s(config)
+                if elapsed_s - asked_at.get(config, 0.0) >= self._interval_s(config, state)
             ]
             asked_at |= dict.fromkeys(due, elapsed_s)
             await self._ask(due)
 
-    def _interval_s(self, config: ProviderConfig) -> float:
-        """Models are pulled on our own machines; elsewhere they change rarely."""
-        return self._poll_interval_s if config.is_local else 6 * self._poll_interval_s
+    def _interval_s(self, config: ProviderConfig, state: ProviderState) -> float:
+        """Models are pulled on our own machines; elsewhere they change rarely.
+
+        One that is away is asked more often, so that it serves soon after it comes back; one that
+        answers and refuses to list, a bad key say, is not.
+        """
+        if config.is_local:
+            away_s = min(_RETRY_INTERVAL_S, self._poll_interval_s)
+            return self._poll_interval_s if state.is_healthy else away_s
+        is_away = state.models == () and not state.is_healthy
+        return self._poll_interval_s if is_away else 6 * self._poll_interval_s
 
     async def _ask(self, configs: Sequence[ProviderConfig]) -> None:
         """Ask each provider what it has; what changed is seen by the next ``catalog``."""
@@ -151,9 +158,9 @@ class Models:
             async with asyncio.timeout(_LIST_TIMEOUT_S):
                 models = await self._connect(config).list_models()
                 return ProviderState(None if models is None else tuple(models), None)
-        except ProviderRejected as error:
-            # It answers, but lists nothing to this key: calls may work all the same.
-            return ProviderState(None, error.message)
+        except (ProviderRejected, RateLimited) as error:
+            # It answers, but lists nothing to this key, or not now: calls may work all the same.
+            return ProviderState(self.state(config).models or None, error.message)
         except AssistantError as error:
             return ProviderState(reason=error.message)
         except TimeoutError:

@@ -8,8 +8,7 @@ import pytest
 
 from assistant.adapters.providers.http import HttpClient
 from assistant.adapters.providers.ollama import OllamaProvider
-from assistant.adapters.providers.ollama_models import with_tag
-from assistant.domain.model import DiscoveredModel, ModelCapability
+from assistant.domain.model import DiscoveredModel, ModelCapability, full_name
 from assistant.errors import InvalidResponse, ProviderUnavailable
 from tests.providers.fake_ollama import DEFAULT_MODELS, FakeModel, FakeOllama, closed_url
 
@@ -136,7 +135,7 @@ async def test_entries_that_are_not_models_are_passed_over(http: HttpClient) -> 
     ],
 )
 def test_a_name_without_a_tag_means_latest(name: str, full: str) -> None:
-    assert with_tag(name) == full
+    assert full_name(name) == full
 
 
 def shown(fake: FakeOllama) -> list[str]:

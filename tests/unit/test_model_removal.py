@@ -100,6 +100,16 @@ async def test_an_operator_removes_the_platforms_row_and_the_model_from_its_host
     assert ROW.id not in (await service.models.catalog(caller.tenant_id)).models
 
 
+async def test_a_name_without_a_tag_removes_the_one_that_is_tagged_latest() -> None:
+    row = replace(ROW, name="tiny:latest")
+    service = Service(platform=(row,), has=("tiny:latest",))
+
+    await service.removal.remove(PLATFORM, "ollama/tiny")
+
+    assert service.left() == {}
+    assert service.host.deleted == ["tiny:latest"]
+
+
 async def test_an_own_row_is_removed_before_the_platforms() -> None:
     service = Service(own=(ROW,), platform=(ROW,))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import pytest
 
 from assistant.domain.model import DiscoveredModel, ModelCapability, ProviderConfig
-from assistant.errors import ProviderUnavailable
+from assistant.errors import ProviderRejected, ProviderUnavailable, RateLimited, UpstreamError
 from assistant.services.models import Models
 from tests.unit.fakes import FakeModelStore, FakeProvider, catalog, model
 
@@ -19,7 +21,7 @@ class Listing(FakeProvider):
     error: Exception | None = None
     asked: int = 0
 
-    async def list_models(self) -> Sequence[DiscoveredModel]:
+    async def list_models(self) -> Sequence[DiscoveredModel] | None:
         self.asked += 1
         if self.error:
             raise self.error
@@ -103,3 +105,96 @@ async def test_rows_are_read_once_until_they_are_forgotten() -> None:
     models.forget("platform")
     await models.catalog("t")
     assert store.loads == 2
+
+
+async def test_a_provider_that_keeps_no_list_is_taken_to_have_what_our_rows_say() -> None:
+    models = _models(Listing(models=None), "ollama/a")
+
+    assert (await models.catalog("t")).models["ollama/a"].is_available
+    assert models.unhealthy_reasons("t") == {"ollama": None}
+
+
+@pytest.mark.parametrize("refusal", [ProviderRejected("bad key"), RateLimited("slow down")])
+async def test_a_provider_that_answers_and_lists_nothing_may_still_be_called(
+    refusal: UpstreamError,
+) -> None:
+    provider = Listing(models=[DiscoveredModel("a")])
+    models = _models(provider, "ollama/a", "ollama/b")
+    config = (await models.catalog("t")).providers["ollama"]
+
+    provider.error = refusal
+    await models.refresh(config)
+
+    found = await models.catalog("t")
+    assert [found.models[id_].is_available for id_ in ("ollama/a", "ollama/b")] == [True, False]
+    assert models.unhealthy_reasons("t") == {"ollama": refusal.message}
+
+    never_listed = _models(Listing(error=refusal), "ollama/a")
+    assert (await never_listed.catalog("t")).models["ollama/a"].is_available
+
+
+async def test_however_many_want_to_know_a_provider_is_asked_once_at_a_time() -> None:
+    provider = Listing(models=[DiscoveredModel("a")])
+    models = _models(provider, "ollama/a")
+
+    await asyncio.gather(*(models.catalog(tenant) for tenant in "abcdefgh"))
+
+    assert provider.asked == 1
+
+
+async def test_a_provider_whose_row_was_changed_is_asked_no_more_as_it_was() -> None:
+    asked: list[str | None] = []
+
+    class Noting(Listing):
+        def __init__(self, config: ProviderConfig) -> None:
+            super().__init__(models=[])
+            self._url = config.base_url
+
+        async def list_models(self) -> Sequence[DiscoveredModel] | None:
+            asked.append(self._url)
+            return []
+
+    rows = catalog(model("ollama/a"))
+    store = FakeModelStore(rows)
+    models = Models(store, Noting, poll_interval_s=0.01)
+    await models.catalog("t")
+    watching = asyncio.create_task(models.watch())
+    store.rows = replace(
+        rows, providers={"ollama": replace(rows.providers["ollama"], base_url="http://new")}
+    )
+    models.forget("t")
+    models.forget("platform")
+    await models.catalog("t")
+    await asyncio.sleep(0.05)
+    asked.clear()
+    await asyncio.sleep(0.05)
+    watching.cancel()
+
+    assert set(asked) == {"http://new"}
+
+
+@pytest.mark.parametrize(
+    ("is_local", "error", "at_least", "at_most"),
+    [
+        (True, None, 5, 20),
+        (False, None, 1, 4),
+        (False, ProviderUnavailable("away"), 5, 20),
+        (False, ProviderRejected("bad key"), 1, 4),
+    ],
+)
+async def test_a_provider_elsewhere_is_asked_rarely_unless_it_is_away(
+    is_local: bool, error: Exception | None, at_least: int, at_most: int
+) -> None:
+    provider = Listing(models=[DiscoveredModel("a")], error=error)
+    rows = catalog(model("ollama/a"))
+    config = replace(rows.providers["ollama"], is_local=is_local)
+    store = FakeModelStore(replace(rows, providers={"ollama": config}))
+    models = Models(store, lambda _config: provider, poll_interval_s=0.02)
+    await models.catalog("t")
+    provider.asked = 0
+
+    watching = asyncio.create_task(models.watch())
+    await asyncio.sleep(0.35)
+    watching.cancel()
+
+    assert at_least <= provider.asked <= at_most

@@ -12,7 +12,7 @@ from typing import Literal
 
 from assistant.adapters.providers.ollama_refusal import Refusal
 from assistant.adapters.providers.ollama_server import OllamaServer, count_of
-from assistant.domain.model import DiscoveredModel, ModelCapability
+from assistant.domain.model import DiscoveredModel, ModelCapability, full_name
 from assistant.domain.ports import TimeLimits
 from assistant.domain.values import JsonObject
 from assistant.errors import InvalidResponse, UpstreamError
@@ -66,7 +66,7 @@ class OllamaModels:
 
     async def delete(self, model: str) -> None:
         """Remove a model; one that is not there is as good as removed. Raises UpstreamError."""
-        name = with_tag(model)
+        name = full_name(model)
         response, refusal = await self._server.send(
             "DELETE", "/api/delete", {"model": name}, _DELETING_LIMITS
         )
@@ -99,16 +99,11 @@ class OllamaModels:
                 # Removed meanwhile, or damaged: the others are still worth knowing.
                 details = _ModelDetails(None, None)
         return DiscoveredModel(
-            name=with_tag(name),
+            name=full_name(name),
             capabilities=_capabilities(tag) or details.capabilities,
             context_window=details.context_window,
             size_bytes=count_of(tag.get("size")),
         )
-
-
-def with_tag(name: str) -> str:
-    """The full name of a model: without a tag it is the one tagged ``latest``."""
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def _capabilities(entry: JsonObject) -> frozenset[ModelCapability] | None:

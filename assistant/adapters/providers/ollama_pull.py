@@ -10,10 +10,9 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator
 
-from assistant.adapters.providers.ollama_models import with_tag
 from assistant.adapters.providers.ollama_refusal import Refusal, read_refusal
 from assistant.adapters.providers.ollama_server import OllamaServer, parse_answer
-from assistant.domain.model import PullProgress
+from assistant.domain.model import PullProgress, full_name
 from assistant.domain.ports import TimeLimits
 from assistant.domain.values import JsonObject, JsonValue, carriable
 from assistant.errors import AssistantError, InvalidResponse, NotFound, ProviderUnavailable
@@ -35,7 +34,7 @@ async def pull(server: OllamaServer, model: str) -> AsyncGenerator[PullProgress,
     the iterator stops the download; the next pull goes on where it was.
     Raises: UpstreamError, NotFound where there is no such model.
     """
-    name = with_tag(model)
+    name = full_name(model)
     now = asyncio.get_running_loop().time
     due_at = now()
     layers: dict[str, tuple[int, int]] = {}
