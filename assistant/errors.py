@@ -88,13 +88,19 @@ class RequestError(AssistantError):
 
 
 class BadUserInput(RequestError):
-    """The input breaks a rule; ``path`` names the field, as in ``("variables", "text")``."""
+    """The input breaks a rule; ``path`` names the field, as in ``("variables", "text")``.
+
+    ``also`` is what else is wrong with the same input, where more than one thing was looked for.
+    """
 
     code = ErrorCode.BAD_USER_INPUT
 
-    def __init__(self, message: str, *, path: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, path: tuple[str, ...] = (), also: tuple[BadUserInput, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.path = path
+        self.also = also
 
 
 class Unauthenticated(RequestError):

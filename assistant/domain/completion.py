@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 from assistant.domain.caller import Caller
 from assistant.domain.model import RoutingStrategy
 from assistant.domain.values import JsonObject, JsonValue, check_json, check_text
 from assistant.errors import BadUserInput, ErrorCode
+
+if TYPE_CHECKING:
+    from assistant.domain.prompt import Prompt, PromptVersion
 
 
 class MessageRole(StrEnum):
@@ -96,7 +99,11 @@ _LONGEST_FEATURE = 128
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """What a caller asks for. Exactly one of prompt_name, messages and text says what to complete."""
+    """What a caller asks for. Exactly one of prompt_name, messages and text says what to complete.
+
+    ``unsaved`` stands for prompt_name: a prompt and a version of it that the catalog does not
+    have, as tests of files do.
+    """
 
     caller: Caller
     prompt_name: str | None = None
@@ -112,10 +119,15 @@ class CompletionRequest:
     on_interruption: InterruptionPolicy = InterruptionPolicy.ERROR
     feature: str | None = None
     metadata: JsonObject | None = None
+    unsaved: tuple[Prompt, PromptVersion] | None = None
 
     def check(self) -> None:
         """Raises BadUserInput for what is wrong with the request on its own."""
-        sources = {"promptName": self.prompt_name, "messages": self.messages, "text": self.text}
+        sources = {
+            "promptName": self.unsaved if self.prompt_name is None else self.prompt_name,
+            "messages": self.messages,
+            "text": self.text,
+        }
         given = [name for name, value in sources.items() if value is not None]
         if len(given) != 1:
             found = " and ".join(given) if given else "none of them"
@@ -123,7 +135,7 @@ class CompletionRequest:
                 f"Give exactly one of promptName, messages and text; found {found}.",
                 path=(given[1],) if given else ("promptName",),
             )
-        if self.prompt_name is None:
+        if self.prompt_name is None and self.unsaved is None:
             for name, value in (
                 ("promptVersion", self.prompt_version),
                 ("variables", self.variables),

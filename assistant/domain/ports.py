@@ -24,7 +24,17 @@ from assistant.domain.model import (
     PullProgress,
     TaskType,
 )
-from assistant.domain.prompt import Prompt, PromptQuery, PromptVersion, RenderedPrompt
+from assistant.domain.performance import PromptLatencies, PromptPerformance
+from assistant.domain.prompt import (
+    Prompt,
+    PromptChanges,
+    PromptQuery,
+    PromptVersion,
+    RenderedPrompt,
+    ServedPrompt,
+)
+from assistant.domain.prompt_test import PromptTestCase, PromptTestRun
+from assistant.domain.rollout import PromptRelease, ReleaseFigures, Rollout
 from assistant.domain.rule import RoutingRule
 from assistant.domain.tokens import TokenCount, TokenSums, TokenSumsChange
 from assistant.domain.usage import UsageSummary, UsageWindow
@@ -345,17 +355,20 @@ class LanguageDetector(Protocol):
 
 
 class PromptStore(Protocol):
-    """Rows of prompts and versions. A tenant's prompt hides the platform's of the same name."""
+    """Rows of prompts and versions. A tenant's prompt hides the platform's of the same name.
 
-    async def find_published(
-        self, tenant_id: str, name: str
-    ) -> tuple[Prompt, PromptVersion] | None:
-        """The prompt and the version that callers get; None without one, or when archived."""
+    Raises: StorageUnavailable.
+    """
+
+    async def find_served(self, tenant_id: str, name: str) -> ServedPrompt | None:
+        """The prompt and every version that some caller gets of it; None when archived."""
         ...
 
     async def find_version(
         self, tenant_id: str, name: str, number: int
-    ) -> tuple[Prompt, PromptVersion] | None: ...
+    ) -> tuple[Prompt, PromptVersion] | None:
+        """Whether callers get it or not; None where the prompt is archived."""
+        ...
 
     async def prompts_by_id(self, tenant_id: str, ids: Sequence[UUID]) -> Mapping[UUID, Prompt]: ...
 
@@ -381,6 +394,143 @@ class PromptStore(Protocol):
 
     async def list_prompts(self, tenant_id: str, query: PromptQuery) -> Sequence[Prompt]:
         """Up to ``query.first`` prompts after ``query.after``, in order (ties by id)."""
+        ...
+
+
+class PromptChangeStore(Protocol):
+    """Changes to a tenant's own prompts; those of others are out of reach, the platform's too.
+
+    ``most`` is as in CatalogStore. Raises: StorageUnavailable.
+    """
+
+    async def add_prompt(
+        self, prompt: Prompt, first: PromptVersion, release: PromptRelease | None, most: int
+    ) -> bool:
+        """Add a prompt and its first version, published where there is a ``release`` of it.
+
+        Raises Conflict where the tenant has a prompt of that name, archived ones included.
+        """
+        ...
+
+    async def update_prompt(
+        self, tenant_id: str, id_: UUID, changes: PromptChanges, at: datetime
+    ) -> Prompt | None:
+        """The prompt as it is from now on; None where the tenant has none of that id."""
+        ...
+
+    async def add_version(
+        self, tenant_id: str, version: PromptVersion, most: int
+    ) -> PromptVersion | None:
+        """Add a draft; the store gives it the next number. None where there is no room."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedVersion:
+    """A version that some callers get while a rollout runs, and what it did since that began."""
+
+    number: int
+    is_published: bool
+    figures: ReleaseFigures
+
+
+class ReleaseStore(Protocol):
+    """Which versions callers get, and the history of it. Every change is announced.
+
+    A version that callers get is PUBLISHED from then on, one that they no longer get ARCHIVED.
+
+    Raises: StorageUnavailable.
+    """
+
+    async def publish(
+        self, tenant_id: str, version: PromptVersion, expected: int | None, release: PromptRelease
+    ) -> None:
+        """Give every caller ``version``, and end a rollout where there is one.
+
+        Raises Conflict where ``expected`` is given (0: none) and another one is published now.
+        """
+        ...
+
+    async def set_rollout(self, prompt: Prompt, rollout: Rollout, release: PromptRelease) -> None:
+        """Split callers as ``rollout`` says; what the versions did so far no longer counts.
+
+        Raises Conflict where who gets what has been changed since ``prompt`` was read.
+        """
+        ...
+
+    async def roll_back(self, prompt: Prompt, number: int, release: PromptRelease) -> bool:
+        """Give the points of a version back to the published one.
+
+        Whether that was done: not where anything has changed since ``prompt`` was read.
+        """
+        ...
+
+    async def list_rollouts(self) -> Sequence[tuple[str, UUID]]:
+        """Tenant and prompt of every rollout that runs, of all tenants."""
+        ...
+
+    async def watch_rollout(
+        self, tenant_id: str, prompt_id: UUID
+    ) -> tuple[Prompt, Sequence[WatchedVersion]] | None:
+        """A prompt whose callers are split, and how its versions do; None where they no longer are."""
+        ...
+
+    async def list_releases(
+        self, tenant_id: str, prompt_ids: Sequence[UUID], first: int, before: UUID | None
+    ) -> Mapping[UUID, Sequence[PromptRelease]]:
+        """Newest first, up to ``first`` per prompt, older than ``before``; one statement."""
+        ...
+
+
+class PromptTestStore(Protocol):
+    """Cases of the tenant's prompts and the platform's, and the tenant's runs of either.
+
+    Raises: StorageUnavailable.
+    """
+
+    async def list_cases(
+        self, tenant_id: str, prompt_ids: Sequence[UUID]
+    ) -> Mapping[UUID, Sequence[PromptTestCase]]:
+        """Each prompt's cases by name; one statement."""
+        ...
+
+    async def put_case(
+        self, tenant_id: str, case: PromptTestCase, most: int
+    ) -> PromptTestCase | None:
+        """Add a case, or change the one of that name, whose id stays. None without room."""
+        ...
+
+    async def delete_case(self, tenant_id: str, id_: UUID) -> bool:
+        """Whether the tenant had it."""
+        ...
+
+    async def put_run(self, tenant_id: str, run: PromptTestRun, most: int) -> None:
+        """Record how far a run is; of a version, the ``most`` newest runs are kept."""
+        ...
+
+    async def list_runs(
+        self, tenant_id: str, version_ids: Sequence[UUID], first: int
+    ) -> Mapping[UUID, Sequence[PromptTestRun]]:
+        """Newest first, up to ``first`` per version; one statement."""
+        ...
+
+
+class PerformanceStore(Protocol):
+    """What the tenant's own requests came to, by prompt and version.
+
+    Raises: StorageUnavailable.
+    """
+
+    async def performance(
+        self, tenant_id: str, prompt_ids: Sequence[UUID], window: UsageWindow
+    ) -> Mapping[UUID, PromptPerformance]:
+        """Exact to the row, for every prompt asked for; one statement."""
+        ...
+
+    async def latencies(
+        self, tenant_id: str, prompt_ids: Sequence[UUID], window: UsageWindow
+    ) -> Mapping[UUID, PromptLatencies]:
+        """Exact percentiles, which read every usage row of the window; one statement."""
         ...
 
 

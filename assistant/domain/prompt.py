@@ -2,32 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TypedDict
 from uuid import UUID
 
 from assistant.domain.completion import GenerationParameters, InterruptionPolicy, Message
 from assistant.domain.model import TaskType
+from assistant.domain.rollout import Rollout
 from assistant.domain.values import JsonObject, check_text
 
 
 class PromptVersionStatus(StrEnum):
-    """Where a version stands."""
+    """Where a version stands: never given to callers, given to them now, or no longer."""
 
     DRAFT = "DRAFT"
     PUBLISHED = "PUBLISHED"
     ARCHIVED = "ARCHIVED"
 
 
+class VariableType(StrEnum):
+    """What a variable's value may be. ANY: whatever the template can print or open."""
+
+    ANY = "ANY"
+    STRING = "STRING"
+    INTEGER = "INTEGER"
+    NUMBER = "NUMBER"
+    BOOLEAN = "BOOLEAN"
+    LIST = "LIST"
+    OBJECT = "OBJECT"
+
+
 @dataclass(frozen=True, slots=True)
 class PromptVariable:
-    """A variable that a template takes. ``default_value`` serves when an optional one is absent."""
+    """A variable that a template takes. ``default_value`` serves when an optional one is absent.
+
+    It is text: as it is for STRING and ANY, JSON of the type for all others.
+    """
 
     name: str
     description: str | None = None
     is_required: bool = True
     default_value: str | None = None
+    type: VariableType = VariableType.ANY
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPartial:
+    """The text of another prompt's version that a template includes as ``{{> name}}``.
+
+    ``used_as`` is what the template calls it, ``greeting`` or ``greeting@3``; ``partials`` are
+    those of the included template itself. It is found once, when the including version is made,
+    and kept with it: what a version says never changes.
+    """
+
+    used_as: str
+    name: str
+    version: int
+    template: str
+    partials: tuple[PromptPartial, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionDraft:
+    """What a version is to say; becomes one by being added to a prompt."""
+
+    template: str
+    system_template: str | None = None
+    variables: tuple[PromptVariable, ...] = ()
+    task: TaskType = TaskType.GENERAL
+    model: str | None = None
+    parameters: GenerationParameters = GenerationParameters()
+    response_schema: JsonObject | None = None
+    on_interruption: InterruptionPolicy = InterruptionPolicy.ERROR
+    change_note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +100,16 @@ class PromptVersion:
     created_at: datetime
     published_at: datetime | None
     on_interruption: InterruptionPolicy = InterruptionPolicy.ERROR
+    partials: tuple[PromptPartial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A named prompt. ``published_version_id`` is None until a version is published."""
+    """A named prompt. ``published_version_id`` is None until a version is published.
+
+    ``rollout`` is None while every caller gets the published version.
+    ``publish_requires_tests``: a version is published only after its tests have passed.
+    """
 
     id: UUID
     tenant_id: str
@@ -67,6 +122,52 @@ class Prompt:
     created_by: str | None
     created_at: datetime
     updated_at: datetime
+    publish_requires_tests: bool = False
+    rollout: Rollout | None = None
+
+
+class PromptChanges(TypedDict, total=False):
+    """What changes of a prompt; what is absent stays as it is."""
+
+    description: str | None
+    category: str
+    tags: tuple[str, ...]
+    is_archived: bool
+    publish_requires_tests: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PromptDraft:
+    """A prompt that is to be, with its first version."""
+
+    name: str
+    category: str
+    version: VersionDraft
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    publish_requires_tests: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPrompt:
+    """A prompt and the versions that callers get of it now, by number.
+
+    ``published`` is the number of the published one, None where there is none yet.
+    """
+
+    prompt: Prompt
+    published: int | None
+    versions: Mapping[int, PromptVersion]
+
+    def version_for(self, subject: str | None) -> PromptVersion | None:
+        """The version that ``subject`` gets, always the same one while the rollout stands.
+
+        None stands for callers whom nobody can tell apart: they get the published version.
+        """
+        number = self.published
+        if self.prompt.rollout is not None and subject is not None:
+            number = self.prompt.rollout.version_for(self.prompt.id, subject)
+        return None if number is None else self.versions[number]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from assistant.domain.completion import GenerationParameters, InterruptionPolicy
-from assistant.domain.model import Model, ModelGroup, ProviderConfig, TaskType
-from assistant.domain.prompt import PromptVariable
+from assistant.domain.model import Model, ModelGroup, ProviderConfig
+from assistant.domain.prompt_document import PromptDocument
 from assistant.domain.values import JsonObject
-
-
-@dataclass(frozen=True, slots=True)
-class SeedPrompt:
-    """A prompt and its wording; becomes a prompt of the platform with a published version."""
-
-    name: str
-    category: str
-    template: str
-    description: str | None = None
-    tags: tuple[str, ...] = ()
-    system_template: str | None = None
-    variables: tuple[PromptVariable, ...] = ()
-    task: TaskType = TaskType.GENERAL
-    parameters: GenerationParameters = field(default_factory=GenerationParameters)
-    response_schema: JsonObject | None = None
-    on_interruption: InterruptionPolicy = InterruptionPolicy.ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +21,12 @@ class SeedRule:
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """Everything that is seeded."""
+    """Everything that is seeded. A prompt becomes one of the platform's, published."""
 
     providers: tuple[ProviderConfig, ...] = ()
     models: tuple[Model, ...] = ()
     groups: tuple[ModelGroup, ...] = ()
-    prompts: tuple[SeedPrompt, ...] = ()
+    prompts: tuple[PromptDocument, ...] = ()
     rules: tuple[SeedRule, ...] = ()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -29,6 +29,14 @@ class BoundedCache(Generic[K, V]):
         self._entries.move_to_end(key)
         if len(self._entries) > self._size:
             self._entries.popitem(last=False)
+
+    def items(self) -> Iterable[tuple[K, V]]:
+        """Every entry, the one used longest ago first; makes none young."""
+        return self._entries.items()
+
+    def drop(self, key: K) -> None:
+        """Forget an entry, if it is there."""
+        self._entries.pop(key, None)
 
     def discard(self, predicate: Callable[[K], bool]) -> None:
         """Forget every entry whose key satisfies ``predicate``."""

@@ -58,10 +58,10 @@ class Completions:
         async with self._ledger.entry(request) as entry:
             request.caller.require(Scope.COMPLETE)
             check_request(request)
-            prompt = await self._prompts.render(request)
+            entry.prompt = prompt = await self._prompts.render(request)
             catalog = await self._models.catalog(request.caller.tenant_id)
             route = await self._router.route(request, prompt, catalog)
-            await entry.open(prompt, route)
+            await entry.open(route)
             await self._answers.give(entry, emit, streamed=emit is not discard)
         return entry.completion
 

@@ -82,9 +82,9 @@ class LedgerEntry:
         self._started = clock.monotonic()
         self._completion: Completion | None = None
 
-    async def open(self, prompt: RenderedPrompt, route: Route) -> None:
+    async def open(self, route: Route) -> None:
         """Make the entry durable; from here on a provider may be called. Raises StorageUnavailable."""
-        self.prompt, self.route, self.model = prompt, route, route.candidates[0].model
+        self.route, self.model = route, route.candidates[0].model
         await self._store.open(self._record(CompletionStatus.RUNNING, None))
 
     @property

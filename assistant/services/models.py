@@ -15,6 +15,7 @@ from assistant.domain.model import DiscoveredModel, Model, ModelCapability, Prov
 from assistant.domain.ports import ModelCatalog, ModelStore, ProviderConnector
 from assistant.errors import AssistantError, ProviderRejected, RateLimited, StorageUnavailable
 from assistant.services.bounded_cache import BoundedCache
+from assistant.services.last_known import LastKnown
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +52,7 @@ class Models:
         self._store = store
         self._connect = connect
         self._poll_interval_s = poll_interval_s
-        self._rows: BoundedCache[str, ModelCatalog] = BoundedCache(1_000)
+        self._rows: LastKnown[str, ModelCatalog] = LastKnown("models", 1_000)
         self._joined: BoundedCache[str, ModelCatalog] = BoundedCache(1_000)
         self._states: dict[ProviderConfig, ProviderState] = {}
         self._asking: dict[ProviderConfig, asyncio.Task[ProviderState]] = {}
@@ -63,21 +64,24 @@ class Models:
         """Read the tenant's rows anew from now on; the platform's are every tenant's."""
         self._changes += 1
         every = tenant_id == PLATFORM_TENANT
-        for cache in (self._rows, self._joined):
-            cache.discard(lambda key: every or key == tenant_id)
+        self._rows.forget(lambda key: every or key == tenant_id)
+        self._joined.discard(lambda key: every or key == tenant_id)
 
     async def catalog(self, tenant_id: str) -> ModelCatalog:
-        """What the tenant can see, availability included. Raises StorageUnavailable."""
+        """What the tenant can see, availability included; as it was last while the database is away.
+
+        Raises: StorageUnavailable where it was never known.
+        """
         joined = self._joined.get(tenant_id)
         if joined is None:
             changes = self._changes
-            rows = self._rows.get(tenant_id) or await self._store.load(tenant_id)
+            rows = await self._rows.get(tenant_id, lambda: self._store.load(tenant_id))
+            assert rows is not None  # a tenant without any has an empty catalog
             self._configured[tenant_id] = frozenset(rows.providers.values())
             await self._ask([c for c in rows.providers.values() if c not in self._states])
             joined = _join(rows, self._states)
             # What changed while it was being read may not be in it: then the next caller reads again.
             if changes == self._changes:
-                self._rows.put(tenant_id, rows)
                 self._joined.put(tenant_id, joined)
         return joined
 

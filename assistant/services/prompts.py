@@ -10,64 +10,77 @@ from assistant.domain.caller import PLATFORM_TENANT
 from assistant.domain.completion import CompletionRequest, Message, MessageRole
 from assistant.domain.model import TaskType
 from assistant.domain.ports import PromptStore
-from assistant.domain.prompt import Prompt, PromptQuery, PromptVersion, RenderedPrompt
+from assistant.domain.prompt import (
+    Prompt,
+    PromptQuery,
+    PromptVersion,
+    RenderedPrompt,
+    ServedPrompt,
+)
+from assistant.domain.rollout import subject_of
 from assistant.domain.tokens import estimate_tokens
 from assistant.domain.values import check_text
 from assistant.errors import NotFound
-from assistant.services.bounded_cache import BoundedCache
+from assistant.services.last_known import LastKnown
 from assistant.services.rendering import render_prompt
 
 
 class Prompts:
-    """Reads prompts for a tenant. What callers get is kept in memory until it changes."""
+    """Reads prompts for a tenant. What callers get is kept in memory until it changes.
+
+    While the database is away, what is known is rendered as it was last.
+    """
 
     def __init__(self, store: PromptStore) -> None:
         self._store = store
-        # (tenant, name, number); None for the number is "the published one".
-        self._versions: BoundedCache[tuple[str, str, int | None], tuple[Prompt, PromptVersion]] = (
-            BoundedCache(10_000)
+        self._served: LastKnown[tuple[str, str], ServedPrompt] = LastKnown("prompt", 10_000)
+        # Versions that requests name: by tenant, name and number.
+        self._named: LastKnown[tuple[str, str, int], tuple[Prompt, PromptVersion]] = LastKnown(
+            "prompt version", 10_000
         )
-        self._changes = 0
 
     def forget(self, tenant_id: str) -> None:
         """Read the tenant's prompts anew from now on; the platform's are every tenant's."""
-        self._changes += 1
         every = tenant_id == PLATFORM_TENANT
-        self._versions.discard(lambda key: every or key[0] == tenant_id)
+        self._served.forget(lambda key: every or key[0] == tenant_id)
+        self._named.forget(lambda key: every or key[0] == tenant_id)
 
-    async def get(
-        self, tenant_id: str, name: str, number: int | None = None
+    async def get_version(
+        self, tenant_id: str, name: str, number: int
     ) -> tuple[Prompt, PromptVersion]:
-        """A prompt and its version ``number``, by default the published one.
+        """A prompt and its version ``number``, whether callers get it or not.
 
-        Raises NotFound, BadUserInput.
+        Raises: NotFound, BadUserInput.
         """
         check_text(name, ("promptName",))
-        key = (tenant_id, name, number)
-        found = self._versions.get(key)
+        found = await self._named.get(
+            (tenant_id, name, number), lambda: self._store.find_version(tenant_id, name, number)
+        )
         if found is None:
-            changes = self._changes
-            if number is None:
-                found = await self._store.find_published(tenant_id, name)
-            else:
-                found = await self._store.find_version(tenant_id, name, number)
-            if found is None:
-                what = "no published version" if number is None else f"no version {number}"
-                raise NotFound(
-                    f"There is no prompt named '{name[:64]}', or it has {what}, or it is archived. "
-                    "The query `prompts { nodes { name } }` lists what there is."
-                )
-            # What changed while it was being read may not be in it: then the next caller reads again.
-            if changes == self._changes:
-                self._versions.put(key, found)
+            raise _not_found(name, f"no version {number}")
         return found
+
+    async def get_served(
+        self, tenant_id: str, name: str, subject: str | None = None
+    ) -> tuple[Prompt, PromptVersion]:
+        """A prompt and the version that ``subject`` gets of it; None: that nobody can be told apart.
+
+        Raises: NotFound, BadUserInput.
+        """
+        check_text(name, ("promptName",))
+        found = await self._served.get(
+            (tenant_id, name), lambda: self._store.find_served(tenant_id, name)
+        )
+        version = found.version_for(subject) if found is not None else None
+        if found is None or version is None:
+            raise _not_found(name, "no published version")
+        return found.prompt, version
 
     async def render(self, request: CompletionRequest) -> RenderedPrompt:
         """The messages that ``request`` would send. Raises NotFound, BadUserInput."""
-        if request.prompt_name is not None:
-            prompt, version = await self.get(
-                request.caller.tenant_id, request.prompt_name, request.prompt_version
-            )
+        found = await self._asked_for(request)
+        if found is not None:
+            prompt, version = found
             return replace(render_prompt(version, request.variables), prompt=prompt)
         messages = request.messages or (Message(MessageRole.USER, request.text or ""),)
         return RenderedPrompt(
@@ -77,6 +90,14 @@ class Prompts:
             variables={},
             estimated_tokens=estimate_tokens(messages),
         )
+
+    async def _asked_for(self, request: CompletionRequest) -> tuple[Prompt, PromptVersion] | None:
+        if request.prompt_name is None:
+            return request.unsaved
+        tenant_id, name = request.caller.tenant_id, request.prompt_name
+        if request.prompt_version is not None:
+            return await self.get_version(tenant_id, name, request.prompt_version)
+        return await self.get_served(tenant_id, name, subject_of(request.caller))
 
     # Batches for the API's loaders: one statement each.
 
@@ -105,3 +126,10 @@ class Prompts:
         """A page of the prompts that the tenant sees. Raises BadUserInput."""
         query.check()
         return await self._store.list_prompts(tenant_id, query)
+
+
+def _not_found(name: str, what: str) -> NotFound:
+    return NotFound(
+        f"There is no prompt named '{name[:64]}', or it has {what}, or it is archived. "
+        "The query `prompts { nodes { name } }` lists what there is."
+    )

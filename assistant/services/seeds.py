@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import assistant
 from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import Model, ModelGroup, ProviderConfig, TaskType
-from assistant.domain.prompt import PromptVariable
-from assistant.domain.seed import Seed, SeedPrompt, SeedRule
+from assistant.domain.prompt import PromptDraft, PromptVariable, VersionDraft
+from assistant.domain.prompt_document import PromptDocument
+from assistant.domain.seed import Seed, SeedRule
 from assistant.errors import BadUserInput
 from assistant.services.rendering import check_templates
 from assistant.services.rules import check_conditions
@@ -79,13 +80,24 @@ def _rule(found: _Rule) -> SeedRule:
     return SeedRule(**{name: getattr(found, name) for name in _Rule.model_fields})
 
 
-def _read_prompt(path: Path) -> SeedPrompt:
+def _read_prompt(path: Path) -> PromptDocument:
     found = _read(_PromptFile, path)
     try:
         check_templates(found.template, found.system_template, found.variables)
     except BadUserInput as error:
         raise SeedError(f"{path.name}: {error.message}") from error
-    return SeedPrompt(**{name: getattr(found, name) for name in _PromptFile.model_fields})
+    version = VersionDraft(
+        template=found.template,
+        system_template=found.system_template,
+        variables=found.variables,
+        task=found.task,
+        parameters=found.parameters,
+        response_schema=found.response_schema,
+        on_interruption=found.on_interruption,
+    )
+    return PromptDocument(
+        PromptDraft(found.name, found.category, version, found.description, found.tags)
+    )
 
 
 def _read(file: type[F], path: Path) -> F:

@@ -13,7 +13,9 @@ from assistant.services.seeds import SEEDS, SeedError, read_seeds
 
 
 def test_the_shipped_prompts_are_there_each_for_its_task() -> None:
-    assert {prompt.name: prompt.task for prompt in read_seeds().prompts} == {
+    assert {
+        document.prompt.name: document.prompt.version.task for document in read_seeds().prompts
+    } == {
         "answer-from-context": TaskType.QUESTION_ANSWERING,
         "classify-sentiment": TaskType.CLASSIFICATION,
         "extract-keywords": TaskType.KEYWORD_EXTRACTION,

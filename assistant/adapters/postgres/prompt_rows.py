@@ -9,18 +9,32 @@ from sqlalchemy import Row
 
 from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import TaskType
-from assistant.domain.prompt import Prompt, PromptVariable, PromptVersion, PromptVersionStatus
+from assistant.domain.prompt import (
+    Prompt,
+    PromptPartial,
+    PromptVariable,
+    PromptVersion,
+    PromptVersionStatus,
+    VariableType,
+)
+from assistant.domain.rollout import Rollout, RolloutGuard
 from assistant.domain.values import JsonValue
 
 PROMPT_COLUMNS = """
     p.tenant_id, p.id AS prompt_id, p.name AS prompt_name, p.description, p.category, p.tags,
     p.published_version_id, p.is_archived, p.created_by AS prompt_created_by,
-    p.created_at AS prompt_created_at, p.updated_at
+    p.created_at AS prompt_created_at, p.updated_at, p.publish_requires_tests,
+    r.points, r.started_at AS rollout_started_at, r.error_rate_margin, r.cost_margin, r.min_samples
 """
+PROMPTS = """
+    prompts AS p
+    LEFT JOIN prompt_rollouts AS r ON r.tenant_id = p.tenant_id AND r.prompt_id = p.id
+"""
+"""What PROMPT_COLUMNS are of."""
 VERSION_COLUMNS = """
     v.id AS version_id, v.prompt_id AS version_prompt_id, v.version AS version_number, v.status,
     v.template, v.system_template, v.variables, v.task, v.model, v.parameters,
-    v.response_schema, v.on_interruption, v.change_note, v.created_by AS version_created_by,
+    v.response_schema, v.on_interruption, v.partials, v.change_note, v.created_by AS version_created_by,
     v.created_at AS version_created_at, v.published_at
 """
 """Aliased apart from the prompt's, so that one statement can return both."""
@@ -40,7 +54,14 @@ def prompt_of(row: Row[Any]) -> Prompt:
         created_by=row.prompt_created_by,
         created_at=row.prompt_created_at,
         updated_at=row.updated_at,
+        publish_requires_tests=row.publish_requires_tests,
+        rollout=_rollout_of(row) if row.points else None,
     )
+
+
+def _rollout_of(row: Row[Any]) -> Rollout:
+    guard = RolloutGuard(row.error_rate_margin, row.cost_margin, row.min_samples)
+    return Rollout(tuple(row.points), row.rollout_started_at, guard)
 
 
 def version_of(row: Row[Any]) -> PromptVersion:
@@ -58,6 +79,7 @@ def version_of(row: Row[Any]) -> PromptVersion:
                 description=variable["description"],
                 is_required=variable["is_required"],
                 default_value=variable["default_value"],
+                type=VariableType(variable.get("type", VariableType.ANY)),
             )
             for variable in row.variables
         ),
@@ -66,6 +88,7 @@ def version_of(row: Row[Any]) -> PromptVersion:
         parameters=_parameters_of(row.parameters),
         response_schema=row.response_schema,
         on_interruption=InterruptionPolicy(row.on_interruption),
+        partials=tuple(map(_partial_of, row.partials)),
         change_note=row.change_note,
         created_by=row.version_created_by,
         created_at=row.version_created_at,
@@ -81,9 +104,35 @@ def variables_json(variables: tuple[PromptVariable, ...]) -> list[dict[str, Json
             "description": variable.description,
             "is_required": variable.is_required,
             "default_value": variable.default_value,
+            # Left out where it is the usual one, so that hashes of old seeds hold.
+            **({} if variable.type is VariableType.ANY else {"type": variable.type}),
         }
         for variable in variables
     ]
+
+
+def partials_json(partials: tuple[PromptPartial, ...]) -> list[dict[str, JsonValue]]:
+    """The included texts as the column keeps them."""
+    return [
+        {
+            "used_as": partial.used_as,
+            "name": partial.name,
+            "version": partial.version,
+            "template": partial.template,
+            "partials": partials_json(partial.partials),
+        }
+        for partial in partials
+    ]
+
+
+def _partial_of(row: Mapping[str, Any]) -> PromptPartial:
+    return PromptPartial(
+        used_as=row["used_as"],
+        name=row["name"],
+        version=row["version"],
+        template=row["template"],
+        partials=tuple(map(_partial_of, row["partials"])),
+    )
 
 
 def parameters_json(parameters: GenerationParameters) -> dict[str, JsonValue]:

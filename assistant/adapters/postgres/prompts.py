@@ -12,12 +12,19 @@ from sqlalchemy import Row, TextClause, text
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.prompt_rows import (
     PROMPT_COLUMNS,
+    PROMPTS,
     VERSION_COLUMNS,
     prompt_of,
     version_of,
 )
 from assistant.domain.caller import PLATFORM_TENANT
-from assistant.domain.prompt import Prompt, PromptOrderField, PromptQuery, PromptVersion
+from assistant.domain.prompt import (
+    Prompt,
+    PromptOrderField,
+    PromptQuery,
+    PromptVersion,
+    ServedPrompt,
+)
 
 # ruff: noqa: S608 - statements are put together from constants only; values are parameters
 
@@ -30,12 +37,15 @@ _VISIBLE = """
 """
 _WITH_VERSION = f"""
     SELECT {PROMPT_COLUMNS}, {VERSION_COLUMNS}
-    FROM prompts AS p JOIN prompt_versions AS v ON v.tenant_id = p.tenant_id
+    FROM {PROMPTS} JOIN prompt_versions AS v ON v.tenant_id = p.tenant_id
     WHERE {_VISIBLE} AND p.name = :name AND NOT p.is_archived
 """
-_FIND_PUBLISHED = text(f"{_WITH_VERSION} AND v.id = p.published_version_id")
+_FIND_SERVED = text(
+    f"{_WITH_VERSION} AND v.prompt_id = p.id "
+    "AND (v.id = p.published_version_id OR v.version = ANY(r.points))"
+)
 _FIND_VERSION = text(f"{_WITH_VERSION} AND v.prompt_id = p.id AND v.version = :number")
-_PROMPTS = f"SELECT {PROMPT_COLUMNS} FROM prompts AS p"
+_PROMPTS = f"SELECT {PROMPT_COLUMNS} FROM {PROMPTS}"
 _BY_ID = text(
     f"{_PROMPTS} WHERE p.tenant_id IN (:tenant_id, :platform) AND p.id = ANY(CAST(:ids AS uuid[]))"
 )
@@ -103,11 +113,13 @@ class PostgresPrompts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find_published(
-        self, tenant_id: str, name: str
-    ) -> tuple[Prompt, PromptVersion] | None:
-        rows = await self._fetch(_FIND_PUBLISHED, tenant_id, name=name)
-        return (prompt_of(rows[0]), version_of(rows[0])) if rows else None
+    async def find_served(self, tenant_id: str, name: str) -> ServedPrompt | None:
+        rows = await self._fetch(_FIND_SERVED, tenant_id, name=name)
+        if not rows:
+            return None
+        prompt, versions = prompt_of(rows[0]), [version_of(row) for row in rows]
+        published = next(v.version for v in versions if v.id == prompt.published_version_id)
+        return ServedPrompt(prompt, published, {version.version: version for version in versions})
 
     async def find_version(
         self, tenant_id: str, name: str, number: int

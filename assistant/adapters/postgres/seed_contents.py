@@ -9,9 +9,9 @@ from decimal import Decimal
 from assistant.adapters.postgres.prompt_rows import parameters_json, variables_json
 from assistant.domain.completion import InterruptionPolicy
 from assistant.domain.model import Model, ModelGroup, ProviderConfig
-from assistant.domain.prompt import Prompt, PromptVersion
+from assistant.domain.prompt import Prompt, PromptDraft, PromptVersion, VersionDraft
 from assistant.domain.rule import RoutingRule
-from assistant.domain.seed import SeedPrompt, SeedRule
+from assistant.domain.seed import SeedRule
 from assistant.domain.values import JsonObject
 
 
@@ -63,7 +63,7 @@ def rule_content(rule: SeedRule | RoutingRule) -> JsonObject:
     }
 
 
-def prompt_content(prompt: SeedPrompt | Prompt) -> JsonObject:
+def prompt_content(prompt: PromptDraft | Prompt) -> JsonObject:
     """What describes a prompt, without its wording."""
     return {
         "category": prompt.category,
@@ -72,7 +72,7 @@ def prompt_content(prompt: SeedPrompt | Prompt) -> JsonObject:
     }
 
 
-def wording_content(version: SeedPrompt | PromptVersion) -> JsonObject:
+def wording_content(version: VersionDraft | PromptVersion) -> JsonObject:
     """What a version says."""
     return {
         "template": version.template,

@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from assistant.adapters.postgres import seed_contents as contents
 from assistant.adapters.postgres.prompt_rows import (
     PROMPT_COLUMNS,
+    PROMPTS,
     VERSION_COLUMNS,
     parameters_json,
     prompt_of,
@@ -19,8 +20,14 @@ from assistant.adapters.postgres.prompt_rows import (
     version_of,
 )
 from assistant.adapters.postgres.seeding import Seeding, Verdict
-from assistant.domain.prompt import Prompt, PromptVersion, PromptVersionStatus
-from assistant.domain.seed import SeedPrompt
+from assistant.domain.prompt import (
+    Prompt,
+    PromptDraft,
+    PromptVersion,
+    PromptVersionStatus,
+    VersionDraft,
+)
+from assistant.domain.prompt_document import PromptDocument
 
 # ruff: noqa: S608 - statements are put together from constants only; values are parameters
 
@@ -28,7 +35,7 @@ from assistant.domain.seed import SeedPrompt
 _PROMPTS = text(
     f"""
     SELECT {PROMPT_COLUMNS}, {VERSION_COLUMNS}
-    FROM prompts AS p LEFT JOIN prompt_versions AS v
+    FROM {PROMPTS} LEFT JOIN prompt_versions AS v
       ON v.tenant_id = p.tenant_id AND v.id = p.published_version_id
     WHERE p.tenant_id = :tenant_id
     """
@@ -61,20 +68,21 @@ _PUBLISH = text(
 )
 
 
-async def seed_prompts(seeding: Seeding, wanted: Iterable[SeedPrompt]) -> None:
+async def seed_prompts(seeding: Seeding, wanted: Iterable[PromptDocument]) -> None:
     """Add or update prompts; a new wording is a new version, published over the old seed's."""
     prompts = {
         row.prompt_name: (prompt_of(row), version_of(row) if row.version_id else None)
         for row in await seeding.fetch(_PROMPTS)
     }
-    for prompt in wanted:
+    for document in wanted:
+        prompt = document.prompt
         await _seed(seeding, prompt, *prompts.get(prompt.name, (None, None)))
 
 
 async def _seed(
-    seeding: Seeding, wanted: SeedPrompt, found: Prompt | None, published: PromptVersion | None
+    seeding: Seeding, wanted: PromptDraft, found: Prompt | None, published: PromptVersion | None
 ) -> None:
-    about, wording = contents.prompt_content(wanted), contents.wording_content(wanted)
+    about, wording = contents.prompt_content(wanted), contents.wording_content(wanted.version)
     describe = seeding.judge(
         "prompt", wanted.name, about, contents.prompt_content(found) if found else None
     )
@@ -97,14 +105,16 @@ async def _seed(
         await seeding.remember("prompt", wanted.name, about)
     if reword is not Verdict.LEAVE:
         # Where an admin has published a wording of their own, the seed's is only offered.
-        await _add_version(seeding, wanted, prompt_id, is_published=reword is not Verdict.KEEP)
+        await _add_version(
+            seeding, wanted.version, prompt_id, is_published=reword is not Verdict.KEEP
+        )
         await seeding.remember("prompt_version", wanted.name, wording)
     by_weight = (Verdict.ADD, Verdict.KEEP, Verdict.UPDATE, Verdict.LEAVE)
     seeding.count(min(describe, reword, key=by_weight.index))
 
 
 async def _add_version(
-    seeding: Seeding, wanted: SeedPrompt, prompt_id: UUID, is_published: bool
+    seeding: Seeding, wanted: VersionDraft, prompt_id: UUID, is_published: bool
 ) -> None:
     status = PromptVersionStatus.PUBLISHED if is_published else PromptVersionStatus.DRAFT
     version_id = uuid7()
@@ -119,7 +129,7 @@ async def _add_version(
         await seeding.execute(_PUBLISH, {"prompt_id": prompt_id, "version_id": version_id})
 
 
-def _prompt_parameters(prompt: SeedPrompt, prompt_id: UUID) -> dict[str, object]:
+def _prompt_parameters(prompt: PromptDraft, prompt_id: UUID) -> dict[str, object]:
     return {
         "id": prompt_id,
         "name": prompt.name,
@@ -129,15 +139,15 @@ def _prompt_parameters(prompt: SeedPrompt, prompt_id: UUID) -> dict[str, object]
     }
 
 
-def _version_parameters(prompt: SeedPrompt) -> dict[str, object]:
-    schema = prompt.response_schema
+def _version_parameters(version: VersionDraft) -> dict[str, object]:
+    schema = version.response_schema
     return {
-        "template": prompt.template,
-        "system_template": prompt.system_template,
-        "variables": json.dumps(variables_json(prompt.variables)),
-        "task": prompt.task.value,
-        "parameters": json.dumps(parameters_json(prompt.parameters)),
+        "template": version.template,
+        "system_template": version.system_template,
+        "variables": json.dumps(variables_json(version.variables)),
+        "task": version.task.value,
+        "parameters": json.dumps(parameters_json(version.parameters)),
         "response_schema": None if schema is None else json.dumps(schema),
-        "on_interruption": prompt.on_interruption.value,
+        "on_interruption": version.on_interruption.value,
         "change_note": "Comes with the service.",
     }

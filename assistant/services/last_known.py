@@ -1,0 +1,71 @@
+"""What the database said last, for the time that it says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import structlog
+
+from assistant.errors import StorageUnavailable
+from assistant.services.bounded_cache import BoundedCache
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Known(Generic[V]):
+    value: V
+    is_fresh: bool
+    is_reported: bool = False
+
+
+class LastKnown(Generic[K, V]):
+    """Values kept in memory, read anew once they have changed.
+
+    While a changed one cannot be read, for want of a database, the one before serves, and the log
+    says so once for each. ``what`` names the values there, as in "prompt".
+    """
+
+    def __init__(self, what: str, size: int) -> None:
+        self._what = what
+        self._known: BoundedCache[K, _Known[V]] = BoundedCache(size)
+        self._changes = 0
+
+    def forget(self, which: Callable[[K], bool]) -> None:
+        """Read those whose key satisfies ``which`` anew from now on."""
+        self._changes += 1
+        for key, known in self._known.items():
+            if which(key):
+                known.is_fresh = False
+
+    async def get(self, key: K, read: Callable[[], Awaitable[V | None]]) -> V | None:
+        """The value, by ``read`` where it has changed or is not known; None where there is none.
+
+        Raises: StorageUnavailable where it cannot be read and was never known.
+        """
+        known = self._known.get(key)
+        if known is not None and known.is_fresh:
+            return known.value
+        changes = self._changes
+        try:
+            value = await read()
+        except StorageUnavailable as error:
+            if known is None:
+                raise
+            if not known.is_reported:
+                known.is_reported = True
+                log.warning(
+                    "last_known_serves", what=self._what, key=str(key), reason=error.message
+                )
+            return known.value
+        if value is None:
+            self._known.drop(key)
+        else:
+            # What changed while it was being read may not be in it: then the next caller reads again.
+            self._known.put(key, _Known(value, is_fresh=changes == self._changes))
+        return value
