@@ -50,6 +50,45 @@ def check_json(value: JsonValue, path: tuple[str, ...], depth: int = 0) -> None:
 
     Raises BadUserInput.
     """
+    # Nearly every value passes: the way to what is wrong is found only where something is.
+    if not _is_carriable(value, depth):
+        _refuse_json(value, path, depth)
+
+
+def _is_carriable(value: JsonValue, depth: int) -> bool:
+    if depth > MAX_JSON_DEPTH:
+        return False
+    if isinstance(value, str):
+        return _is_carriable_text(value)
+    if value is None or isinstance(value, int):
+        return True
+    if isinstance(value, float):
+        return isfinite(value)
+    # dict and list come first because what is abstract takes several times as long to ask for.
+    if isinstance(value, (dict, Mapping)):
+        for key, item in value.items():
+            if not (_is_carriable_text(key) and _is_carriable(item, depth + 1)):
+                return False
+    elif isinstance(value, (list, Sequence)):
+        for item in value:
+            if not _is_carriable(item, depth + 1):
+                return False
+    return True
+
+
+def _is_carriable_text(text: str) -> bool:
+    if "\x00" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refuse_json(value: JsonValue, path: tuple[str, ...], depth: int) -> None:
     if depth > MAX_JSON_DEPTH:
         raise BadUserInput(
             f"{'.'.join(path[:2])} is nested deeper than {MAX_JSON_DEPTH} levels.", path=path[:2]
@@ -62,7 +101,7 @@ def check_json(value: JsonValue, path: tuple[str, ...], depth: int = 0) -> None:
     elif isinstance(value, Mapping):
         for key, item in value.items():
             check_text(key, path)
-            check_json(item, (*path, key), depth + 1)
+            _refuse_json(item, (*path, key), depth + 1)
     elif isinstance(value, Sequence):
         for index, item in enumerate(value):
-            check_json(item, (*path, str(index)), depth + 1)
+            _refuse_json(item, (*path, str(index)), depth + 1)

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from assistant.domain.completion import Message, MessageRole
-from assistant.domain.prompt import PromptVariable, PromptVersion, RenderedPrompt
+from assistant.domain.prompt import PromptPartial, PromptVariable, PromptVersion, RenderedPrompt
 from assistant.domain.tokens import estimate_tokens
-from assistant.domain.values import JsonObject, JsonValue, check_json
+from assistant.domain.values import JsonObject
 from assistant.errors import BadUserInput
-from assistant.services.mustache import Template, parse_template
+from assistant.services.bounded_cache import BoundedCache
+from assistant.services.mustache import Template
+from assistant.services.mustache_reading import (
+    MAX_TAGS,
+    MAX_TEMPLATE_CHARACTERS,
+    read_partial_names,
+)
+from assistant.services.prompt_variables import Variables, clipped, find_variable_problems
 
-_VARIABLE_NAME = re.compile(r"[\w-]{1,64}")  # what a template can print without dots
+MAX_PROBLEMS = 100
+"""What is said at once about one version; nobody mends more before trying again."""
+
 _TEMPLATE = ("template",)
 _SYSTEM_TEMPLATE = ("systemTemplate",)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What is the same for every rendering of ``version``."""
+
+    version: PromptVersion
+    templates: tuple[tuple[MessageRole, Template], ...]
+    variables: Variables
+
+
+# By the identity of the version, which costs nothing however much it includes: it stays what it
+# is while its entry holds it, and callers of one version share one object (services/prompts.py).
+_prepared: BoundedCache[int, _Prepared] = BoundedCache(1_000)
 
 
 def render_prompt(version: PromptVersion, given: JsonObject | None) -> RenderedPrompt:
@@ -25,14 +48,9 @@ def render_prompt(version: PromptVersion, given: JsonObject | None) -> RenderedP
 
     Raises: BadUserInput where the variables do not fit, or leave nothing to say.
     """
-    template = parse_template(version.template, _TEMPLATE)
-    templates = [(MessageRole.USER, template)]
-    if version.system_template is not None:
-        system = parse_template(version.system_template, _SYSTEM_TEMPLATE)
-        templates.insert(0, (MessageRole.SYSTEM, system))
-    scalars = frozenset().union(*(template.scalars for _, template in templates))
-    values = bind(version.variables, given, scalars)
-    rendered = ((role, template.render(values)) for role, template in templates)
+    prepared = _prepared.get(id(version)) or _prepare(version)
+    values = prepared.variables.bind(given)
+    rendered = ((role, template.render(values)) for role, template in prepared.templates)
     messages = tuple(Message(role, text) for role, text in rendered if text.strip())
     if not messages or messages[-1].role is not MessageRole.USER:
         raise BadUserInput(
@@ -42,109 +60,116 @@ def render_prompt(version: PromptVersion, given: JsonObject | None) -> RenderedP
     return RenderedPrompt(version, messages, version.task, values, estimate_tokens(messages))
 
 
-def bind(
-    variables: Sequence[PromptVariable], given: JsonObject | None, scalars: Collection[str]
-) -> JsonObject:
-    """The values to render with: those ``given``, and the defaults of what is absent.
+def _prepare(version: PromptVersion) -> _Prepared:
+    template = Template.parse(version.template, _TEMPLATE, version.partials)
+    templates = [(MessageRole.USER, template)]
+    if version.system_template is not None:
+        system = Template.parse(version.system_template, _SYSTEM_TEMPLATE, version.partials)
+        templates.insert(0, (MessageRole.SYSTEM, system))
+    printed = frozenset().union(*(template.scalars for _, template in templates))
+    prepared = _Prepared(version, tuple(templates), Variables.of(version.variables, printed))
+    _prepared.put(id(version), prepared)
+    return prepared
 
-    ``scalars`` are the names that the templates print. Null is "absent" for an optional
-    variable; an absent one without a default has no value and prints nothing.
 
-    Raises: BadUserInput for names that the prompt does not declare, for required ones that
-    are missing (all of them at once), and for values that cannot be printed.
+def partial_names(template: str, system_template: str | None) -> tuple[str, ...]:
+    """The texts that the templates include, as they call them, in order of first use.
+
+    Up to the first mistake in each: ``check_templates`` says what that is.
     """
-    given = _check_object(given)
-    declared = {variable.name: variable for variable in variables}
-    unknown = [name for name in given if name not in declared]
-    if unknown:
-        known = f"it takes {', '.join(declared)}" if declared else "it takes none"
-        raise BadUserInput(
-            f"The prompt has no variable {_listed(unknown)}; {known}.",
-            path=("variables", _clipped(unknown[0])),
-        )
-    missing = [v.name for v in variables if v.is_required and v.name not in given]
-    if missing:
-        raise BadUserInput(
-            f"The prompt needs {_listed(missing)}; give a value in variables for each.",
-            path=("variables", missing[0]),
-        )
-    values: dict[str, JsonValue] = {}
-    for name, variable in declared.items():
-        value = given.get(name)
-        if value is None and not variable.is_required:
-            value = variable.default_value
-            if value is None:
-                continue
-        expected = "a string, a number or a boolean" if name in scalars else "a value"
-        if value is None or (name in scalars and not isinstance(value, str | int | float)):
-            raise BadUserInput(
-                f"variables.{name} must be {expected}; found {_kind(value)}.",
-                path=("variables", name),
-            )
-        values[name] = value
-    return values
+    sources = [template] if system_template is None else [template, system_template]
+    return tuple(dict.fromkeys(name for source in sources for name in read_partial_names(source)))
+
+
+def included_as(used_as: str, name: str, version: PromptVersion) -> PromptPartial:
+    """The prompt ``name`` in ``version``, to be included as ``used_as``: its template alone.
+
+    What only its system template includes is left behind: nobody would ever read it, and in a
+    chain of such prompts it could double with each.
+    """
+    wanted = set(partial_names(version.template, None))
+    partials = tuple(partial for partial in version.partials if partial.used_as in wanted)
+    return PromptPartial(used_as, name, version.version, version.template, partials)
 
 
 def check_templates(
-    template: str, system_template: str | None, variables: Sequence[PromptVariable]
+    template: str,
+    system_template: str | None,
+    variables: Sequence[PromptVariable],
+    partials: Sequence[PromptPartial] = (),
 ) -> None:
-    """Let a new version pass whose templates are well-formed and use declared variables only.
+    """Let a new version pass whose templates are well-formed and use what is declared, all of it.
 
-    Raises: BadUserInput; for templates with line and column.
+    ``partials`` are the texts that they include. A name that is used in sections only may be a
+    field of the section's item: it need not be declared, and counts as used where it is.
+
+    Raises: BadUserInput with everything that is wrong; for templates with line and column.
     """
-    names = [variable.name for variable in variables]
-    for index, name in enumerate(names):
-        path = ("variables", str(index), "name")
-        if not _VARIABLE_NAME.fullmatch(name):
-            raise BadUserInput("A variable's name has 1 to 64 letters, digits, _ or -.", path=path)
-        if name in names[:index]:
-            raise BadUserInput(f"The variable {name} is declared twice.", path=path)
-    _check_declared(Template.parse(template, _TEMPLATE), names, _TEMPLATE)
+    problems = [*find_variable_problems(variables), *_oversized(partials)]
+    sources = [(template, _TEMPLATE)]
     if system_template is not None:
-        _check_declared(Template.parse(system_template, _SYSTEM_TEMPLATE), names, _SYSTEM_TEMPLATE)
+        sources.append((system_template, _SYSTEM_TEMPLATE))
+    declared = {variable.name for variable in variables}
+    used: set[str] = set()
+    for source, path in sources:
+        try:
+            read = Template.parse(source, path, partials)
+        except BadUserInput as problem:
+            # What an unreadable template uses is not known: then nothing is called unused.
+            problems.append(problem)
+            used |= declared
+        else:
+            problems.extend(_misused_names(read, declared, path))
+            used |= read.variables.keys() | read.inner_names
+    problems.extend(_unused(variables, used))
+    if problems:
+        raise BadUserInput.joined(problems[:MAX_PROBLEMS])
 
 
-def _check_declared(template: Template, names: Sequence[str], path: tuple[str, ...]) -> None:
-    undeclared = sorted(template.variables.difference(names))
-    if undeclared:
-        raise BadUserInput(
-            f"{path[0]} uses {_listed(undeclared)}, which variables does not declare.", path=path
+def _misused_names(
+    template: Template, declared: Collection[str], path: tuple[str, ...]
+) -> Iterable[BadUserInput]:
+    for name, place in template.variables.items():
+        if name not in declared:
+            yield BadUserInput(
+                f"{place}: {clipped(name)} is not declared in variables; declare it, or correct "
+                "the name.",
+                path=path,
+            )
+    if template.item is not None:
+        yield BadUserInput(
+            f"{template.item}: {{{{.}}}} is the current item of a section; here it is in none.",
+            path=path,
         )
 
 
-def _check_object(given: JsonObject | None) -> JsonObject:
-    if given is None:
-        return {}
-    # Clients send any JSON here, whatever the type says.
-    if not isinstance(given, dict):
-        raise BadUserInput(
-            f'variables must be an object, as in {{"text": "..."}}; found {_kind(given)}.',
-            path=("variables",),
-        )
-    check_json(given, ("variables",))
-    return given
+def _unused(variables: Sequence[PromptVariable], used: Collection[str]) -> Iterable[BadUserInput]:
+    for index, variable in enumerate(variables):
+        if variable.name not in used:
+            yield BadUserInput(
+                f"The variable {clipped(variable.name)} is declared and used in no template; "
+                "use it or remove it.",
+                path=("variables", str(index), "name"),
+            )
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(_clipped(name) for name in names[:10])
-    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
+def _oversized(partials: Sequence[PromptPartial]) -> Iterable[BadUserInput]:
+    """Says it where the included texts are too much to keep, those included for nothing as well.
 
-
-def _clipped(name: str) -> str:
-    return name if len(name) <= 64 else name[:64] + "…"
-
-
-def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case dict():
-            return "an object"
-        case _:
-            return "a list"
+    In memory they may share what they include; stored, each holds its own.
+    """
+    waiting = list(partials)
+    texts = characters = 0
+    while waiting:
+        partial = waiting.pop()
+        texts += 1
+        characters += len(partial.template)
+        if texts > 2 * MAX_TAGS or characters > 2 * MAX_TEMPLATE_CHARACTERS:
+            yield BadUserInput(
+                f"The included {partial.used_as} is one of more than {2 * MAX_TAGS:,} texts, or of "
+                f"more than {2 * MAX_TEMPLATE_CHARACTERS:,} characters, that are included in all; "
+                "include less.",
+                path=_TEMPLATE,
+            )
+            return
+        waiting.extend(partial.partials)
