@@ -8,20 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from assistant.domain.model import ModelCapability, ProviderKind, TaskType
+from assistant.domain.model import ModelCapability, ProviderKind
 from assistant.services.seeds import SEEDS, SeedError, read_seeds
 
 
-def test_the_shipped_prompts_are_there_each_for_its_task() -> None:
-    assert {
-        document.prompt.name: document.prompt.version.task for document in read_seeds().prompts
-    } == {
-        "answer-from-context": TaskType.QUESTION_ANSWERING,
-        "classify-sentiment": TaskType.CLASSIFICATION,
-        "extract-keywords": TaskType.KEYWORD_EXTRACTION,
-        "generate-title": TaskType.TITLE_GENERATION,
-        "summarize-text": TaskType.SUMMARIZATION,
-    }
+def test_every_file_of_a_prompt_is_seeded_under_its_own_name() -> None:
+    files = {path.stem for path in (SEEDS / "prompts").glob("*.yaml")}
+    assert {document.prompt.name for document in read_seeds().prompts} == files
 
 
 def test_the_shipped_models_have_the_windows_of_their_cards() -> None:
