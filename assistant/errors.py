@@ -32,6 +32,7 @@ Messages are written for the caller: they say what to do, and never hold prompt 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
@@ -101,6 +102,29 @@ class BadUserInput(RequestError):
         super().__init__(message)
         self.path = path
         self.also = also
+
+    @property
+    def every(self) -> tuple[BadUserInput, ...]:
+        """This one and what else is wrong, however deep it was found."""
+        return (self, *(each for other in self.also for each in other.every))
+
+    def within(self, *outer: str) -> BadUserInput:
+        """The same of an input that is a part of a larger one, its field ``outer``."""
+        return BadUserInput(
+            self.message,
+            path=(*outer, *self.path),
+            also=tuple(other.within(*outer) for other in self.also),
+        )
+
+    @staticmethod
+    def joined(problems: Sequence[BadUserInput]) -> BadUserInput:
+        """One error for all of ``problems``, of which there is at least one."""
+        first, *others = (
+            BadUserInput(each.message, path=each.path)
+            for problem in problems
+            for each in problem.every
+        )
+        return BadUserInput(first.message, path=first.path, also=tuple(others))
 
 
 class Unauthenticated(RequestError):

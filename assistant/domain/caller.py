@@ -45,6 +45,13 @@ class Caller:
         """Whether they may change what belongs to the platform, where their scopes let them."""
         return self.is_developer or self.tenant_id == PLATFORM_TENANT
 
+    @property
+    def may_change(self) -> tuple[str, ...]:
+        """The tenants whose part of the catalog they may change with the right scope, their own first."""
+        if self.is_operator and self.tenant_id != PLATFORM_TENANT:
+            return (self.tenant_id, PLATFORM_TENANT)
+        return (self.tenant_id,)
+
     def may(self, scope: Scope) -> bool:
         """Whether the caller holds ``scope``, directly or as an admin."""
         return scope in self.scopes or Scope.ADMIN in self.scopes

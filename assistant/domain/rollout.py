@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from hashlib import blake2b
+from math import sqrt
 from uuid import UUID
 
 from assistant.domain.caller import Caller
 
 POINTS = 100
+_STANDARD_ERRORS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,9 @@ class RolloutGuard:
     """When a version is taken back without anybody's doing.
 
     ``error_rate_margin`` is how much more of its requests may fail than of the published
-    version's, 0.05 for five in a hundred; ``cost_margin`` how much dearer a request may be on
-    average, 0.5 for half as much again. None does not watch it. Both versions need
-    ``min_samples`` requests first, counted from the last change of shares.
+    version's, 0.05 for five in a hundred, and beyond what chance explains; ``cost_margin`` how much
+    dearer a request may be on average, 0.5 for half as much again. None does not watch it. Both
+    versions need ``min_samples`` requests first, counted from the last change of shares.
     """
 
     error_rate_margin: float | None = 0.05
@@ -111,23 +114,43 @@ def with_weights(points: Sequence[int], weights: Mapping[int, int]) -> tuple[int
 def breach(guard: RolloutGuard, old: ReleaseFigures, new: ReleaseFigures) -> str | None:
     """Why the new version must be taken back, in words for its owner; None where it may stay.
 
-    ``old`` is what the published version did over the same time.
+    ``old`` is what the published version did over the same time. What is more by exactly a margin
+    may stay. Where the old one cost nothing, a new one that costs anything is dearer by any margin.
     """
-    if min(old.requests, new.requests) < guard.min_samples:
+    if min(old.requests, new.requests) < max(1, guard.min_samples):
         return None
-    margin = guard.error_rate_margin
-    if margin is not None and new.error_rate > old.error_rate + margin:
-        return (
-            f"{new.error_rate:.1%} of its {new.requests:,} requests failed, against "
-            f"{old.error_rate:.1%} of {old.requests:,}; {margin:.1%} more are allowed"
-        )
-    dearer = guard.cost_margin
-    if dearer is not None and new.average_cost > old.average_cost * (1 + Decimal(str(dearer))):
-        return (
-            f"a request cost {new.average_cost:.6f} USD on average of {new.requests:,}, against "
-            f"{old.average_cost:.6f} of {old.requests:,}; {dearer:.0%} more is allowed"
-        )
+    if guard.error_rate_margin is not None:
+        most = Fraction(old.failed, old.requests) + _exactly(guard.error_rate_margin)
+        if Fraction(new.failed, new.requests) > most and _is_beyond_chance(old, new):
+            return (
+                f"{new.failed:,} of its {new.requests:,} requests failed ({new.error_rate:.1%}), "
+                f"against {old.failed:,} of {old.requests:,} ({old.error_rate:.1%}); "
+                f"at most {100 * guard.error_rate_margin:g} points more are allowed"
+            )
+    if guard.cost_margin is not None:
+        dearest = Fraction(old.cost) / old.requests * (1 + _exactly(guard.cost_margin))
+        if Fraction(new.cost) / new.requests > dearest:
+            return (
+                f"a request cost {new.average_cost:.9f} USD on average of {new.requests:,}, against "
+                f"{old.average_cost:.9f} of {old.requests:,}; "
+                f"at most {100 * guard.cost_margin:g}% more is allowed"
+            )
     return None
+
+
+def _is_beyond_chance(old: ReleaseFigures, new: ReleaseFigures) -> bool:
+    """Whether equal versions would hardly ever differ so much, however often they are compared.
+
+    Two proportions, pooled, three standard errors. Source: simulated, docs/prompts.md.
+    """
+    failing = (old.failed + new.failed) / (old.requests + new.requests)
+    standard_error = sqrt(failing * (1 - failing) * (1 / old.requests + 1 / new.requests))
+    return new.error_rate - old.error_rate > _STANDARD_ERRORS * standard_error
+
+
+def _exactly(margin: float) -> Fraction:
+    """What was meant: 0.05 is five in a hundred, and not the nearest binary number."""
+    return Fraction(str(margin))
 
 
 class ReleaseKind(StrEnum):

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from assistant.domain.caller import PLATFORM_TENANT, Caller
+from assistant.domain.caller import Caller
 from assistant.domain.model import (
     Model,
     ModelCapability,
@@ -26,13 +26,15 @@ from assistant.domain.model import (
 )
 from assistant.domain.ports import CatalogStore, Clock, ModelCatalog
 from assistant.domain.rule import RoutingRule, RuleDraft
-from assistant.errors import BadUserInput, Forbidden, NotFound
+from assistant.errors import BadUserInput, NotFound
 from assistant.services.catalog_checks import (
     check_group,
     check_model,
     check_name,
     check_provider,
     check_rule,
+    no_room,
+    not_yours,
 )
 from assistant.services.models import Models
 from assistant.services.rules import ordered
@@ -62,7 +64,7 @@ class Administration:
         check_rule(draft, await self._current(caller.tenant_id))
         rule = _rule(draft, self._clock.new_id(), caller.tenant_id, self._clock.now())
         if not await self._store.add_rule(rule, MAX_RULES):
-            raise _no_room("rules", MAX_RULES)
+            raise no_room("rules", MAX_RULES)
         self._models.forget(caller.tenant_id)
         return rule
 
@@ -90,7 +92,7 @@ class Administration:
         """Add a group of the tenant's own or change it. Raises BadUserInput."""
         check_group(group, await self._current(caller.tenant_id))
         if not await self._store.put_group(caller.tenant_id, group, MAX_GROUPS):
-            raise _no_room("model groups", MAX_GROUPS)
+            raise no_room("model groups", MAX_GROUPS)
         self._models.forget(caller.tenant_id)
         return group
 
@@ -99,7 +101,7 @@ class Administration:
         own = replace(provider, tenant_id=caller.tenant_id)
         check_provider(own, is_operator=caller.is_operator)
         if not await self._store.put_provider(own, MAX_PROVIDERS):
-            raise _no_room("providers", MAX_PROVIDERS)
+            raise no_room("providers", MAX_PROVIDERS)
         self._models.forget(caller.tenant_id)
         return own
 
@@ -111,12 +113,12 @@ class Administration:
         Raises: BadUserInput, NotFound; Forbidden for one of the platform's.
         """
         check_name(name, "a provider")
-        for tenant_id in _tenants(caller):
+        for tenant_id in caller.may_change:
             if await self._store.delete_provider(tenant_id, name):
                 self._models.forget(tenant_id)
                 return
         if name in (await self._store.load(caller.tenant_id)).providers:
-            raise _not_yours("provider")
+            raise not_yours("provider")
         raise NotFound(f"There is no provider named '{name[:64]}'.")
 
     async def set_model(self, caller: Caller, id_: str, changes: ModelChanges) -> Model:
@@ -142,7 +144,7 @@ class Administration:
         model = replace(found, **changes)
         check_model(model)
         if not await self._store.put_model(caller.tenant_id, model, MAX_MODELS):
-            raise _no_room("models", MAX_MODELS)
+            raise no_room("models", MAX_MODELS)
         self._models.forget(caller.tenant_id)
         return model
 
@@ -160,16 +162,9 @@ class Administration:
         rule = await self._store.find_rule(caller.tenant_id, id_)
         if rule is None:
             raise _missing_rule()
-        if rule.tenant_id not in _tenants(caller):
-            raise _not_yours("rule")
+        if rule.tenant_id not in caller.may_change:
+            raise not_yours("rule")
         return rule
-
-
-def _tenants(caller: Caller) -> tuple[str, ...]:
-    """Whose rows the caller may change, their own first."""
-    if caller.is_operator and caller.tenant_id != PLATFORM_TENANT:
-        return (caller.tenant_id, PLATFORM_TENANT)
-    return (caller.tenant_id,)
 
 
 def _rule(draft: RuleDraft, id_: UUID, tenant_id: str, created_at: datetime) -> RoutingRule:
@@ -219,16 +214,5 @@ def _unknown(provider: ProviderConfig, name: str, changes: ModelChanges) -> Mode
     )
 
 
-def _no_room(what: str, most: int) -> BadUserInput:
-    return BadUserInput(f"A tenant has at most {most:,} {what} of its own. Delete some first.")
-
-
 def _missing_rule() -> NotFound:
     return NotFound("There is no rule of this id. The query `routingRules` lists what there is.")
-
-
-def _not_yours(what: str) -> Forbidden:
-    return Forbidden(
-        f"This {what} belongs to the platform: every tenant has it, and only the operator changes "
-        f"or deletes it. A {what} of your own with the same name takes its place for you."
-    )

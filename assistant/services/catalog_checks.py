@@ -15,7 +15,7 @@ from assistant.domain.model import Model, ModelGroup, ProviderConfig, ProviderKi
 from assistant.domain.ports import ModelCatalog
 from assistant.domain.rule import RuleDraft
 from assistant.domain.values import check_text
-from assistant.errors import BadUserInput
+from assistant.errors import BadUserInput, Forbidden
 from assistant.services.rules import check_conditions
 
 MAX_TARGETS = 32
@@ -113,21 +113,28 @@ def check_model(model: Model) -> None:
         _check_price(model.cached_input_price, "cachedInputPricePer1MTokens")
 
 
+def check_target(
+    name: str, catalog: ModelCatalog, path: tuple[str, ...], *, with_groups: bool = True
+) -> None:
+    """Refuse a model, or a group, that the catalog does not have."""
+    known = {*catalog.models, *(model.name for model in catalog.models.values())}
+    known |= {known_name.removesuffix(":latest") for known_name in known}
+    if with_groups:
+        known |= catalog.groups.keys()
+    if name not in known:
+        groups = f" Groups: {_listed(catalog.groups)}." if with_groups else ""
+        what = "model or group" if with_groups else "model"
+        raise BadUserInput(
+            f"There is no {what} named '{name[:80]}'. Models: {_listed(catalog.models)}.{groups}",
+            path=path,
+        )
+
+
 def _check_targets(names: Sequence[str], catalog: ModelCatalog, *, with_groups: bool) -> None:
     if not 1 <= len(names) <= MAX_TARGETS:
         raise BadUserInput(f"models must name 1 to {MAX_TARGETS}.", path=("models",))
-    known = {*catalog.models, *(model.name for model in catalog.models.values())}
-    known |= {name.removesuffix(":latest") for name in known}
-    if with_groups:
-        known |= catalog.groups.keys()
     for index, name in enumerate(names):
-        if name not in known:
-            groups = f" Groups: {_listed(catalog.groups)}." if with_groups else ""
-            what = "model or group" if with_groups else "model"
-            raise BadUserInput(
-                f"There is no {what} named '{name[:80]}'. Models: {_listed(catalog.models)}.{groups}",
-                path=("models", str(index)),
-            )
+        check_target(name, catalog, ("models", str(index)), with_groups=with_groups)
 
 
 def _check_url(url: str) -> None:
@@ -204,3 +211,16 @@ def _check_price(price: Decimal, field: str) -> None:
 def _listed(names: Mapping[str, object]) -> str:
     shown = sorted(names)
     return ", ".join([*shown[:20], "..."] if len(shown) > 20 else shown) or "none"
+
+
+def no_room(what: str, most: int) -> BadUserInput:
+    """For a tenant that has ``most`` of them."""
+    return BadUserInput(f"A tenant has at most {most:,} {what} of its own. Delete some first.")
+
+
+def not_yours(what: str) -> Forbidden:
+    """For who may read what belongs to the platform, but not change it."""
+    return Forbidden(
+        f"This {what} belongs to the platform: every tenant has it, and only the operator changes "
+        f"or deletes it. A {what} of your own with the same name takes its place for you."
+    )

@@ -55,17 +55,32 @@ class LastKnown(Generic[K, V]):
         try:
             value = await read()
         except StorageUnavailable as error:
-            if known is None:
-                raise
-            if not known.is_reported:
-                known.is_reported = True
-                log.warning(
-                    "last_known_serves", what=self._what, key=str(key), reason=error.message
-                )
-            return known.value
+            return self._last(key, error)
+        known = self._known.get(key)
+        if changes == self._changes:
+            self._keep(key, value, is_fresh=True)
+        elif known is None or not known.is_fresh:
+            # What changed while it was being read may not be in it: the next caller reads again.
+            self._keep(key, value, is_fresh=False)
+        return value
+
+    def is_fresh(self, key: K) -> bool:
+        """Whether what is known of ``key`` is known to be so still."""
+        known = self._known.get(key)
+        return known is not None and known.is_fresh
+
+    def _keep(self, key: K, value: V | None, *, is_fresh: bool) -> None:
         if value is None:
             self._known.drop(key)
         else:
-            # What changed while it was being read may not be in it: then the next caller reads again.
-            self._known.put(key, _Known(value, is_fresh=changes == self._changes))
-        return value
+            self._known.put(key, _Known(value, is_fresh))
+
+    def _last(self, key: K, error: StorageUnavailable) -> V:
+        """What was known last; read by somebody else meanwhile, perhaps."""
+        known = self._known.get(key)
+        if known is None:
+            raise error
+        if not known.is_fresh and not known.is_reported:
+            known.is_reported = True
+            log.warning("last_known_serves", what=self._what, key=str(key), reason=error.message)
+        return known.value

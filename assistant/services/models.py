@@ -80,8 +80,9 @@ class Models:
             self._configured[tenant_id] = frozenset(rows.providers.values())
             await self._ask([c for c in rows.providers.values() if c not in self._states])
             joined = _join(rows, self._states)
-            # What changed while it was being read may not be in it: then the next caller reads again.
-            if changes == self._changes:
+            # What changed while it was being read may not be in it, and what could not be read is not:
+            # then the next caller reads again.
+            if changes == self._changes and self._rows.is_fresh(tenant_id):
                 self._joined.put(tenant_id, joined)
         return joined
 
