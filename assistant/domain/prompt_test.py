@@ -146,7 +146,10 @@ class PromptTestOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AssertionResult:
-    """Whether an assertion holds; ``detail`` says for a person what was found instead."""
+    """Whether an assertion holds; ``detail`` says for a person what was found instead.
+
+    Of similarities and verdicts it tells also where they hold. At most 200 characters.
+    """
 
     assertion: Assertion
     passed: bool
