@@ -15,7 +15,7 @@ from assistant.api.completion_request import CompletionRequest
 from assistant.api.context import Info
 from assistant.api.model import Model, model_of
 from assistant.api.money import Money, usd
-from assistant.api.prompt import PromptVersion, version_of
+from assistant.api.prompt_version import PromptVersion, version_of
 from assistant.domain import completion as domain
 from assistant.domain.completion import (
     AttemptOutcome,

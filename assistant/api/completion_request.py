@@ -64,7 +64,7 @@ class CompletionRequest:
         default=None, description="A prompt of the catalog, rendered with `variables`."
     )
     prompt_version: int | None = strawberry.field(
-        default=None, description="Defaults to the published version."
+        default=None, description="Defaults to what the prompt's rollout gives this caller."
     )
     variables: JSON | None = strawberry.field(
         default=None, description="An object with a value for each of the prompt's variables."

@@ -14,7 +14,7 @@ from assistant.api.completion import CompletionResponse
 from assistant.api.completion_request import CompletionRequest
 from assistant.api.context import Info
 from assistant.api.model import Model, model_of
-from assistant.api.prompt import PromptVersion, version_of
+from assistant.api.prompt_version import PromptVersion, version_of
 from assistant.domain import completion as domain
 from assistant.errors import BadUserInput, ErrorCode
 from assistant.services.streaming import stream

@@ -23,7 +23,9 @@ from assistant.domain.model import (
     RoutingStrategy,
     TaskType,
 )
-from assistant.domain.prompt import PromptOrderField, PromptVersionStatus
+from assistant.domain.prompt import PromptOrderField, PromptVersionStatus, VariableType
+from assistant.domain.prompt_test import PromptTestOutcome, PromptTestStatus
+from assistant.domain.rollout import ReleaseKind
 from assistant.domain.tokens import TokenMethod
 from assistant.domain.usage import UsagePeriod
 from assistant.errors import ErrorCode
@@ -147,8 +149,8 @@ _described(
 _described(
     PromptVersionStatus,
     "Where a version of a prompt stands.",
-    DRAFT="Not yet given to callers.",
-    PUBLISHED="Given to callers.",
+    DRAFT="Never given to callers.",
+    PUBLISHED="Given to callers now: to all, or to those that a rollout gives it to.",
     ARCHIVED="No longer given to callers.",
 )
 _described(
@@ -157,6 +159,41 @@ _described(
     NAME="The name, by code point.",
     CREATED_AT="When the prompt was created.",
     UPDATED_AT="When the prompt was last changed.",
+)
+_described(
+    VariableType,
+    "What the value of a prompt's variable may be.",
+    name="PromptVariableType",
+    ANY="Whatever the template can print, or open as a section.",
+    STRING="A text.",
+    INTEGER="A whole number.",
+    NUMBER="A number.",
+    BOOLEAN="true or false.",
+    LIST="A list of anything.",
+    OBJECT="An object of anything.",
+)
+_described(
+    ReleaseKind,
+    "What changed which versions callers get.",
+    name="PromptReleaseKind",
+    PUBLISHED="A version was given to all callers.",
+    ROLLOUT="Callers were split between versions.",
+    ROLLED_BACK="A version was taken back because it did worse than its prompt's guard allows.",
+)
+_described(
+    PromptTestStatus,
+    "How a run of a prompt's tests stands.",
+    RUNNING="Cases are still to end.",
+    PASSED="Every case has passed.",
+    FAILED="Some case has not passed.",
+    CANCELLED="It was stopped, or who watched it left.",
+)
+_described(
+    PromptTestOutcome,
+    "What became of a case of a prompt's tests.",
+    PASSED="Everything that it asserts holds.",
+    FAILED="Something that it asserts does not hold.",
+    ERROR="There was no answer to judge, or no judge.",
 )
 _described(
     UsagePeriod,

@@ -68,6 +68,16 @@ def list_size() -> ListSize:
     )
 
 
+def slice_size() -> ListSize:
+    """``@listSize`` of a plain list that has as many items as ``first`` asks for."""
+    return ListSize(
+        assumed_size=UNSET,
+        slicing_arguments=["first"],
+        sized_fields=UNSET,
+        require_one_slicing_argument=False,
+    )
+
+
 def assumed_size(size: int) -> ListSize:
     """``@listSize`` of a plain list: how many items a gateway should reckon with."""
     return ListSize(

@@ -40,8 +40,9 @@ class Limits:
     ``depth`` is levels of fields, ``fields`` what the operation would say without fragments,
     ``repeats`` how often it may name what it has named beside: each pair has to be compared.
     ``paid_fields`` cost money: one of them per operation, whatever its alias. ``page_arguments``
-    say how many items a list has: 1 to ``page_size``. ``looping_fields`` lead over a list back
-    to where they are: none of them within itself, or a few levels would answer millions of items.
+    say how many items a list has: 1 to ``page_size``. ``list_fields`` are long lists that lead on
+    to other lists or back to where they are: none of them within itself, and ``list_levels`` at
+    most within one another, or a few levels would answer millions of items.
     """
 
     characters: int = 100_000
@@ -54,10 +55,16 @@ class Limits:
     directives: int = 50
     page_size: int = 100
     page_arguments: frozenset[str] = frozenset({"first"})
+    list_levels: int = 2
     paid_fields: frozenset[str] = frozenset(
-        {"generateCompletion", "completionStream", "createEmbeddings"}
+        {"generateCompletion", "completionStream", "createEmbeddings", "testPromptVersion"}
     )
-    looping_fields: frozenset[str] = frozenset({"models", "versions"})
+    list_fields: frozenset[str] = frozenset(
+        {
+            *("_entities", "prompts", "models", "versions", "releases", "rollout"),
+            *("byVersion", "testRuns"),
+        }
+    )
 
 
 _NOTHING: Final[frozenset[str]] = frozenset()
@@ -65,15 +72,16 @@ _NOTHING: Final[frozenset[str]] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class _Weight:
-    """What selections add up to. ``loops`` are those of ``looping`` that stand within themselves."""
+    """What selections add up to. ``loops`` are those of ``lists`` that stand within themselves."""
 
     depth: int = 0
+    list_levels: int = 0
     fields: int = 0
     aliases: int = 0
     repeats: int = 0
     directives: int = 0
     paid: frozenset[str] = frozenset()
-    looping: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
     loops: frozenset[str] = frozenset()
 
 
@@ -121,6 +129,7 @@ class Scale:
         limits = self._limits
         for what, found, limit in (
             ("levels of fields", weight.depth, limits.depth),
+            ("long lists within one another", weight.list_levels, limits.list_levels),
             ("fields", weight.fields, limits.fields),
             ("aliases", weight.aliases, limits.aliases),
             ("repeated fields", weight.repeats, limits.repeats),
@@ -133,8 +142,8 @@ class Scale:
                 )
         if len(weight.paid) > 1:
             yield _too_much(
-                "An operation may run one completion, or embed once; this one asks for "
-                f"{len(weight.paid)}: send an operation for each."
+                "An operation may run one completion, or embed once, or run tests once; this one "
+                f"asks for {len(weight.paid)}: send an operation for each."
             )
         for name in sorted(weight.loops):
             yield _too_much(
@@ -151,8 +160,8 @@ class Scale:
 
     def _selections(self, selections: SelectionSetNode, keys: set[str] | None = None) -> _Weight:
         """What ``selections`` add up to. ``keys`` are those named already in the same place."""
-        depth = fields = aliases = repeats = directives = 0
-        paid = looping = loops = _NOTHING
+        depth = list_levels = fields = aliases = repeats = directives = 0
+        paid = lists = loops = _NOTHING
         keys = set() if keys is None else keys
         for selection in selections.selections:
             inner = _WEIGHTLESS
@@ -162,7 +171,7 @@ class Scale:
                 inner = self._selections(selection.selection_set, keys)
             elif isinstance(selection, FieldNode) and selection.selection_set is not None:
                 inner = self._selections(selection.selection_set)
-            own_depth = inner.depth
+            own_depth, own_levels = inner.depth, inner.list_levels
             if isinstance(selection, FieldNode):
                 name = selection.name.value
                 key = (selection.alias or selection.name).value
@@ -175,21 +184,23 @@ class Scale:
                 self.needs_caller |= name in _NEEDS_CALLER
                 if name in self._limits.paid_fields:
                     paid |= {key}
-                if name in self._limits.looping_fields:
-                    loops |= inner.looping & {name}
-                    looping |= {name}
+                if name in self._limits.list_fields:
+                    loops |= inner.lists & {name}
+                    lists |= {name}
+                    own_levels += 1
                 for argument in selection.arguments or ():
                     if argument.name.value in self._limits.page_arguments:
                         self._check_page(argument.name.value, argument.value)
             depth = max(depth, own_depth)
+            list_levels = max(list_levels, own_levels)
             fields += inner.fields
             aliases += inner.aliases
             repeats += inner.repeats
             directives += inner.directives + len(selection.directives or ())
             paid |= inner.paid
-            looping |= inner.looping
+            lists |= inner.lists
             loops |= inner.loops
-        return _Weight(depth, fields, aliases, repeats, directives, paid, looping, loops)
+        return _Weight(depth, list_levels, fields, aliases, repeats, directives, paid, lists, loops)
 
     def _fragment(self, name: str) -> _Weight:
         if name not in self._weights:

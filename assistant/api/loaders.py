@@ -10,7 +10,10 @@ from strawberry.dataloader import DataLoader
 
 from assistant.api.context import Info
 from assistant.domain.completion import Completion
+from assistant.domain.performance import PromptLatencies, PromptPerformance
 from assistant.domain.prompt import Prompt, PromptVersion
+from assistant.domain.prompt_test import PromptTestCase, PromptTestRun
+from assistant.domain.rollout import PromptRelease
 from assistant.domain.usage import UsagePeriod, UsageSummary
 
 K = TypeVar("K", bound=Hashable)
@@ -31,6 +34,11 @@ def _loader(
         loaders[name] = DataLoader(load_in_order)
     loader: DataLoader[K, V | None] = loaders[name]
     return loader
+
+
+def forget(info: Info) -> None:
+    """Read everything anew from now on: the operation has changed something."""
+    info.context.loaders.clear()
 
 
 def prompt_by_id(info: Info) -> DataLoader[UUID, Prompt | None]:
@@ -75,6 +83,62 @@ def versions_page(
         info,
         f"versions_page:{first}:{before}",
         lambda ids: context.services.prompts.list_versions(tenant_id, ids, first, before),
+    )
+
+
+def releases_page(
+    info: Info, first: int, before: UUID | None
+) -> DataLoader[UUID, Sequence[PromptRelease] | None]:
+    """Pages of the same size and start of many prompts' histories."""
+    context = info.context
+    tenant_id = context.caller.tenant_id
+    return _loader(
+        info,
+        f"releases_page:{first}:{before}",
+        lambda ids: context.services.releases.list_releases(tenant_id, ids, first, before),
+    )
+
+
+def prompt_performance(
+    info: Info, period: UsagePeriod
+) -> DataLoader[UUID, PromptPerformance | None]:
+    context = info.context
+    tenant_id = context.caller.tenant_id
+    return _loader(
+        info,
+        f"prompt_performance:{period}",
+        lambda ids: context.services.reports.performance(tenant_id, ids, period),
+    )
+
+
+def prompt_latencies(info: Info, period: UsagePeriod) -> DataLoader[UUID, PromptLatencies | None]:
+    """Percentiles: dear, so that only a field which shows one may load them."""
+    context = info.context
+    tenant_id = context.caller.tenant_id
+    return _loader(
+        info,
+        f"prompt_latencies:{period}",
+        lambda ids: context.services.reports.latencies(tenant_id, ids, period),
+    )
+
+
+def test_cases(info: Info) -> DataLoader[UUID, Sequence[PromptTestCase] | None]:
+    """By prompt."""
+    context = info.context
+    tenant_id = context.caller.tenant_id
+    return _loader(
+        info, "test_cases", lambda ids: context.services.prompt_tests.list_cases(tenant_id, ids)
+    )
+
+
+def test_runs(info: Info, first: int) -> DataLoader[UUID, Sequence[PromptTestRun] | None]:
+    """By version, as many of each."""
+    context = info.context
+    tenant_id = context.caller.tenant_id
+    return _loader(
+        info,
+        f"test_runs:{first}",
+        lambda ids: context.services.prompt_tests.list_runs(tenant_id, ids, first),
     )
 
 

@@ -35,7 +35,7 @@ class DeletePayload:
 
 
 async def attempt(change: Awaitable[T], *arguments: str) -> tuple[T | None, list[UserError]]:
-    """What a change came to, or why it was refused.
+    """What a change came to, or why it was refused: everything that is wrong with its input.
 
     ``arguments`` lead from the mutation to the input that the service's paths begin in. Who is
     not identified, or lacks a scope, is no part of a payload: those are errors of the operation,
@@ -45,6 +45,10 @@ async def attempt(change: Awaitable[T], *arguments: str) -> tuple[T | None, list
         return await change, []
     except Unauthenticated:
         raise
+    except BadUserInput as error:
+        return None, [
+            UserError(code=each.code, message=each.message, path=[*arguments, *each.path])
+            for each in error.every
+        ]
     except RequestError as error:
-        path = [*arguments, *error.path] if isinstance(error, BadUserInput) else []
-        return None, [UserError(code=error.code, message=error.message, path=path)]
+        return None, [UserError(code=error.code, message=error.message, path=[])]

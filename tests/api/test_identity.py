@@ -185,12 +185,17 @@ async def test_the_sdl_and_introspection_are_for_callers_only(strict: RunningSer
 # Each root field, and each entity by reference, with the scopes that open it; none means that any
 # credential will do.
 COMPLETE_ONLY, READERS, ADMIN_ONLY = ("complete",), ("complete", "prompts:write"), ("admin",)
+WRITERS = ("prompts:write",)
 INPUT = '(input: {promptName: "generate-title", variables: {text: "A storm closed the harbour."}})'
 ROOTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "prompts": ("{ prompts { nodes { id } } }", READERS),
     "prompt": ('{ prompt(id: "1") { id } }', READERS),
     "promptByName": ('{ promptByName(name: "generate-title") { id } }', READERS),
     "renderPrompt": (f"{{ renderPrompt{INPUT} {{ estimatedTokens }} }}", READERS),
+    "promptPerformance": (
+        '{ promptPerformance(promptName: "generate-title") { requests } }',
+        READERS,
+    ),
     "availableModels": ("{ availableModels { id } }", COMPLETE_ONLY),
     "modelGroups": ("{ modelGroups { name } }", COMPLETE_ONLY),
     "providers": ("{ providers { name } }", COMPLETE_ONLY),
@@ -204,6 +209,43 @@ ROOTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "createEmbeddings": (
         'mutation { createEmbeddings(input: {texts: ["A storm."]}) { dimensions } }',
         COMPLETE_ONLY,
+    ),
+    "createPrompt": (
+        'mutation { createPrompt(input: {name: "No name", category: "c", '
+        'initialVersion: {template: "Hi."}}) { userErrors { code } } }',
+        WRITERS,
+    ),
+    "updatePrompt": (
+        'mutation { updatePrompt(id: "1", input: {}) { userErrors { code } } }',
+        WRITERS,
+    ),
+    "deletePrompt": ('mutation { deletePrompt(id: "1") { userErrors { code } } }', WRITERS),
+    "createPromptVersion": (
+        'mutation { createPromptVersion(promptId: "1", input: {template: "Hi."}) '
+        "{ userErrors { code } } }",
+        WRITERS,
+    ),
+    "publishPromptVersion": (
+        'mutation { publishPromptVersion(input: {promptName: "none", version: 1}) '
+        "{ userErrors { code } } }",
+        WRITERS,
+    ),
+    "setPromptRollout": (
+        'mutation { setPromptRollout(input: {promptName: "none", shares: []}) '
+        "{ userErrors { code } } }",
+        WRITERS,
+    ),
+    "setPromptTest": (
+        'mutation { setPromptTest(input: {promptName: "none", name: "t", assertions: []}) '
+        "{ userErrors { code } } }",
+        WRITERS,
+    ),
+    "deletePromptTest": ('mutation { deletePromptTest(id: "1") { userErrors { code } } }', WRITERS),
+    # Needs two scopes, which of single ones only admin includes.
+    "testPromptVersion": (
+        'mutation { testPromptVersion(input: {promptName: "none", version: 1}) '
+        "{ userErrors { code } } }",
+        ADMIN_ONLY,
     ),
     "deleteModel": ('mutation { deleteModel(id: "none") { userErrors { code } } }', ADMIN_ONLY),
     "modelPull": ('subscription { modelPull(name: "") { status } }', ADMIN_ONLY),

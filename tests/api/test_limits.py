@@ -152,6 +152,7 @@ async def test_introspection_cannot_go_in_circles(schema: SubgraphSchema) -> Non
         "mutation { a: generateCompletion b: generateCompletion }",
         "mutation { generateCompletion b: generateCompletion @skip(if: true) }",
         "mutation { generateCompletion createEmbeddings }",
+        "mutation { generateCompletion testPromptVersion }",
         "mutation { a: generateCompletion ...F } fragment F on Mutation { b: generateCompletion }",
         "mutation { ...F ... on Mutation { a: generateCompletion } } "
         "fragment F on Mutation { ...G } fragment G on Mutation { generateCompletion }",
@@ -164,7 +165,7 @@ async def test_an_operation_runs_one_completion_whatever_it_is_called(
 
     assert codes(result) == TOO_MUCH
     assert (
-        "An operation may run one completion, or embed once; this one asks for 2"
+        "An operation may run one completion, or embed once, or run tests once; this one asks for 2"
         in messages(result)[0]
     )
 
@@ -344,6 +345,13 @@ async def test_a_wrong_document_stays_wrong(schema: SubgraphSchema) -> None:
         "{ availableModels { provider { models { provider { models { id } } } } } }",
         "{ providers { models { provider { ...P } } } } fragment P on Provider { models { id } }",
         '{ promptByName(name: "x") { versions { nodes { prompt { versions { nodes { id } } } } } } }',
+        '{ promptByName(name: "x") { rollout { version { prompt { rollout { weight } } } } } }',
+        '{ promptByName(name: "x") { performance { byVersion { promptVersion { prompt { '
+        "performance { byVersion { requests } } } } } } } }",
+        '{ promptByName(name: "x") { version(number: 1) { testRuns { promptVersion { '
+        "testRuns { id } } } } } }",
+        '{ promptByName(name: "x") { releases { nodes { shares { version { prompt { '
+        "releases { nodes { id } } } } } } } } }",
     ],
 )
 async def test_a_list_is_not_asked_for_within_itself(query: str) -> None:
@@ -351,6 +359,36 @@ async def test_a_list_is_not_asked_for_within_itself(query: str) -> None:
 
     assert codes(result) == TOO_MUCH
     assert "within" in messages(result)[0]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ prompts { nodes { versions { nodes { testRuns { id } } } } } }",
+        "{ prompts { nodes { releases { nodes { shares { version { testRuns { id } } } } } } } }",
+        "{ prompts { nodes { ...P } } } fragment P on Prompt { versions { nodes { prompt { "
+        "rollout { weight } } } } }",
+        '{ _entities(representations: [{__typename: "Prompt", name: "x"}]) { ... on Prompt { '
+        "versions { nodes { testRuns { id } } } } } }",
+    ],
+)
+async def test_three_long_lists_are_not_asked_for_within_one_another(query: str) -> None:
+    result = await run(create_schema(), query)
+
+    assert codes(result) == TOO_MUCH
+    assert "2 long lists within one another" in messages(result)[0]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ prompts { nodes { versions { nodes { id } } rollout { weight } tests { id } "
+        "releases { nodes { shares { weight } } } performance { byVersion { requests } } } } }",
+        '{ promptByName(name: "x") { versions { nodes { testRuns { results { caseName } } } } } }',
+    ],
+)
+async def test_two_long_lists_within_one_another_are_not_too_many(query: str) -> None:
+    assert codes(await run(create_schema(), query, authenticated=False)) == ["UNAUTHENTICATED"]
 
 
 def test_no_other_list_of_the_schema_leads_back_to_itself() -> None:
@@ -362,14 +400,14 @@ def test_no_other_list_of_the_schema_leads_back_to_itself() -> None:
         if isinstance(type_, GraphQLObjectType) and not type_.name.startswith("__")
         for name, field in type_.fields.items()
         if is_list_type(get_nullable_type(field.type))
-        and name not in Limits().looping_fields
+        and name not in Limits().list_fields
         and type_.name in reached(schema, get_named_type(field.type).name)
     ]
     assert loops == []
 
 
 def reached(schema: GraphQLSchema, start: str) -> set[str]:
-    """The object types that can be got to from ``start`` without a looping field."""
+    """The object types that can be got to from ``start`` without a field that is bounded."""
     found, waiting = set[str](), [start]
     while waiting:
         type_ = schema.type_map[waiting.pop()]
@@ -378,6 +416,6 @@ def reached(schema: GraphQLSchema, start: str) -> set[str]:
             waiting += [
                 get_named_type(field.type).name
                 for name, field in type_.fields.items()
-                if name not in Limits().looping_fields
+                if name not in Limits().list_fields
             ]
     return found

@@ -146,7 +146,7 @@ def test_a_wide_query_with_arguments_left_out_runs_through_a_gateway(gateway: Ga
         """
         {
           prompts { nodes { name versions { nodes { version } } } pageInfo { hasNextPage } }
-          sorted: prompts(filter: { nameContains: "sum" }, orderBy: { field: NAME }, first: 1) {
+          sorted: prompts(filter: { nameContains: "summarize-t" }, orderBy: { field: NAME }, first: 1) {
             edges { cursor node { name createdBy { name } } }
           }
           promptByName(name: "summarize-text") { version(number: 1) { variables { name } } }
