@@ -1,35 +1,29 @@
-"""The command line: ``assistant serve | worker | migrate | seed | print-schema | keys ...``."""
+"""The command line: ``assistant serve | worker | migrate | seed | print-schema | keys | prompts``."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import gc
-import signal
-from collections.abc import Coroutine
 from datetime import timedelta
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 import typer
-import uvloop
 
 from assistant.adapters.clock import SystemClock
 from assistant.adapters.logging import configure_logging
 from assistant.adapters.postgres.api_keys import PostgresApiKeys
-from assistant.adapters.postgres.errors import DatabaseStartError
 from assistant.adapters.postgres.migrate import expected_revision
 from assistant.adapters.postgres.partitions import keep_partitions
 from assistant.adapters.postgres.seeds import PostgresSeeds
-from assistant.adapters.server import DrainingServer, bind, stopping_signals
+from assistant.adapters.server import DrainingServer, bind
 from assistant.api.schema import create_schema
 from assistant.app import StartupError, check_startable, create_app, database
-from assistant.errors import AssistantError
+from assistant.command_line import run, settings_or_end
+from assistant.prompts_command import prompts
 from assistant.services.api_keys import ApiKeys
-from assistant.services.seeds import SeedError, read_seeds
-from assistant.settings import Settings, SettingsError, load_settings
-
-T = TypeVar("T")
+from assistant.services.seeds import read_seeds
+from assistant.settings import Settings
 
 _LISTEN_ADVICE = {
     errno.EADDRINUSE: "Stop the program that holds it, or set ASSISTANT_PORT.",
@@ -44,6 +38,7 @@ cli = typer.Typer(
 )
 keys = typer.Typer(no_args_is_help=True, help="API keys: shown once, stored as a hash.")
 cli.add_typer(keys, name="keys")
+cli.add_typer(prompts, name="prompts")
 
 
 def main() -> None:
@@ -51,56 +46,12 @@ def main() -> None:
     cli()
 
 
-def _fail(message: str) -> NoReturn:
-    """End with one line that says what to do."""
-    typer.echo(f"assistant: {message}", err=True)
-    raise typer.Exit(1)
-
-
-def _settings() -> Settings:
-    try:
-        return load_settings()
-    except SettingsError as error:
-        _fail(str(error))
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` to its end; expected failures become one line.
-
-    A signal cancels it, so that what it has started is stopped.
-    """
-    stopped_by: list[signal.Signals] = []
-
-    async def stoppable() -> T:
-        task = asyncio.current_task()
-        assert task is not None
-
-        def stop(number: signal.Signals) -> None:
-            if not stopped_by:
-                task.cancel()
-            stopped_by.append(number)
-
-        for number in stopping_signals():
-            asyncio.get_running_loop().add_signal_handler(number, stop, number)
-        return await work
-
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(stoppable())
-    except asyncio.CancelledError:
-        if not stopped_by:
-            raise
-        raise typer.Exit(128 + stopped_by[0]) from None
-    except (StartupError, DatabaseStartError, SeedError, SettingsError, AssistantError) as error:
-        _fail(str(error))
-
-
 @cli.command()
 def serve() -> None:
     """Serve the subgraph; with no database given, on an embedded one."""
-    settings = _settings()
+    settings = settings_or_end()
     configure_logging(settings)
-    _run(_serve(settings))
+    run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
@@ -138,14 +89,14 @@ def _settle_garbage_collector() -> None:
 @cli.command()
 def worker() -> None:
     """Do only the background work that `serve` also does: keep the months' partitions."""
-    settings = _settings()
+    settings = settings_or_end()
     configure_logging(settings)
 
     async def work() -> None:
         async with database(settings) as db:
             await keep_partitions(db, settings.retention_months)
 
-    _run(work())
+    run(work())
 
 
 @cli.command()
@@ -153,10 +104,10 @@ def migrate() -> None:
     """Bring the database to this version's schema; safe from several replicas at once."""
 
     async def work() -> None:
-        async with database(_settings()):
+        async with database(settings_or_end()):
             typer.echo(f"The database is at revision {expected_revision()}.")
 
-    _run(work())
+    run(work())
 
 
 @cli.command()
@@ -164,14 +115,14 @@ def seed() -> None:
     """Load the shipped prompts, models and groups; never overwrites what an admin changed."""
 
     async def work() -> None:
-        async with database(_settings()) as db:
+        async with database(settings_or_end()) as db:
             counts = await PostgresSeeds(db).apply(read_seeds(), SystemClock().now())
             typer.echo(
                 f"added {counts.added}, updated {counts.updated}, unchanged {counts.unchanged}, "
                 f"kept because changed here {counts.kept}"
             )
 
-    _run(work())
+    run(work())
 
 
 @cli.command("print-schema")
@@ -194,7 +145,7 @@ def create_key(
     """Make a key and print it; it cannot be shown again."""
 
     async def work() -> None:
-        async with database(_settings()) as db:
+        async with database(settings_or_end()) as db:
             expires_in_s = None
             if expires_in_days is not None:
                 expires_in_s = timedelta(days=expires_in_days).total_seconds()
@@ -209,7 +160,7 @@ def create_key(
             typer.echo(secret)
             typer.echo(f"id {key.id}; keep the key now, it is not shown again", err=True)
 
-    _run(work())
+    run(work())
 
 
 @keys.command("list")
@@ -217,13 +168,13 @@ def list_keys(tenant: Annotated[str, typer.Option(help="Whose keys.")]) -> None:
     """List a tenant's keys, without their secrets."""
 
     async def work() -> None:
-        async with database(_settings()) as db:
+        async with database(settings_or_end()) as db:
             for key in await ApiKeys(PostgresApiKeys(db), SystemClock()).list(tenant):
                 state = "revoked" if key.revoked_at else f"expires {key.expires_at or 'never'}"
                 scopes = " ".join(sorted(key.caller.scopes))
                 typer.echo(f"{key.id}  {key.prefix}…  {key.name}  [{scopes}]  {state}")
 
-    _run(work())
+    run(work())
 
 
 @keys.command("revoke")
@@ -234,11 +185,11 @@ def revoke_key(
     """Make a key useless, for good."""
 
     async def work() -> None:
-        async with database(_settings()) as db:
+        async with database(settings_or_end()) as db:
             await ApiKeys(PostgresApiKeys(db), SystemClock()).revoke(tenant, id)
             typer.echo(f"revoked {id}")
 
-    _run(work())
+    run(work())
 
 
 if __name__ == "__main__":

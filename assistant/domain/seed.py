@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from assistant.domain.model import Model, ModelGroup, ProviderConfig
+from assistant.domain.prompt import PromptPartial
 from assistant.domain.prompt_document import PromptDocument
 from assistant.domain.values import JsonObject
 
@@ -21,13 +23,18 @@ class SeedRule:
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """Everything that is seeded. A prompt becomes one of the platform's, published."""
+    """Everything that is seeded. A prompt becomes one of the platform's, published.
+
+    Each of ``prompts`` comes after those that it includes; ``partials`` are what it includes, by
+    its name, as the seed says it. Their version numbers do not matter: the catalog knows them.
+    """
 
     providers: tuple[ProviderConfig, ...] = ()
     models: tuple[Model, ...] = ()
     groups: tuple[ModelGroup, ...] = ()
     prompts: tuple[PromptDocument, ...] = ()
     rules: tuple[SeedRule, ...] = ()
+    partials: Mapping[str, tuple[PromptPartial, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

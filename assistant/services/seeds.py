@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,13 +10,18 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import assistant
-from assistant.domain.completion import GenerationParameters, InterruptionPolicy
-from assistant.domain.model import Model, ModelGroup, ProviderConfig, TaskType
-from assistant.domain.prompt import PromptDraft, PromptVariable, VersionDraft
+from assistant.domain.model import Model, ModelGroup, ProviderConfig
+from assistant.domain.prompt import PromptPartial
 from assistant.domain.prompt_document import PromptDocument
 from assistant.domain.seed import Seed, SeedRule
 from assistant.errors import BadUserInput
-from assistant.services.rendering import check_templates
+from assistant.services.prompt_document_checks import check_file, read_prompts
+from assistant.services.prompt_files import (
+    PromptFileError,
+    prompt_files_in,
+    validation_problems,
+)
+from assistant.services.prompt_includes import Circle, partials_of
 from assistant.services.rules import check_conditions
 
 SEEDS = Path(assistant.__file__).parent.parent / "seeds"
@@ -43,32 +49,20 @@ class _ModelsFile(_File):
     rules: tuple[_Rule, ...] = ()
 
 
-class _PromptFile(_File):
-    name: str
-    category: str
-    description: str
-    template: str
-    tags: tuple[str, ...] = ()
-    system_template: str | None = None
-    variables: tuple[PromptVariable, ...] = ()
-    task: TaskType = TaskType.GENERAL
-    parameters: GenerationParameters = GenerationParameters()
-    response_schema: dict[str, Any] | None = None
-    on_interruption: InterruptionPolicy = InterruptionPolicy.ERROR
-
-
 F = TypeVar("F", bound=_File)
 
 
 def read_seeds(folder: Path = SEEDS) -> Seed:
     """Everything under ``folder``: ``models.yaml`` and ``prompts/*.yaml``. Raises SeedError."""
     catalog = _read(_ModelsFile, folder / "models.yaml")
+    prompts, partials = _read_prompts(folder / "prompts")
     return Seed(
         providers=catalog.providers,
         models=catalog.models,
         groups=catalog.groups,
-        prompts=tuple(_read_prompt(path) for path in sorted((folder / "prompts").glob("*.yaml"))),
+        prompts=prompts,
         rules=tuple(map(_rule, catalog.rules)),
+        partials=partials,
     )
 
 
@@ -80,24 +74,19 @@ def _rule(found: _Rule) -> SeedRule:
     return SeedRule(**{name: getattr(found, name) for name in _Rule.model_fields})
 
 
-def _read_prompt(path: Path) -> PromptDocument:
-    found = _read(_PromptFile, path)
+def _read_prompts(
+    folder: Path,
+) -> tuple[tuple[PromptDocument, ...], Mapping[str, tuple[PromptPartial, ...]]]:
+    """The prompts, each after those that it includes, and what each includes."""
     try:
-        check_templates(found.template, found.system_template, found.variables)
-    except BadUserInput as error:
-        raise SeedError(f"{path.name}: {error.message}") from error
-    version = VersionDraft(
-        template=found.template,
-        system_template=found.system_template,
-        variables=found.variables,
-        task=found.task,
-        parameters=found.parameters,
-        response_schema=found.response_schema,
-        on_interruption=found.on_interruption,
-    )
-    return PromptDocument(
-        PromptDraft(found.name, found.category, version, found.description, found.tags)
-    )
+        files = read_prompts(prompt_files_in(folder))
+        documents = {name: document for name, (_, document) in files.items()}
+        partials = partials_of(documents, {})
+        for name, (file, document) in files.items():
+            check_file(file, document, partials[name])
+    except (PromptFileError, Circle) as error:
+        raise SeedError(str(error)) from error
+    return tuple(documents[name] for name in partials), partials
 
 
 def _read(file: type[F], path: Path) -> F:
@@ -106,7 +95,4 @@ def _read(file: type[F], path: Path) -> F:
     except (OSError, yaml.YAMLError) as error:
         raise SeedError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
-        )
-        raise SeedError(f"{path.name}: {problems}") from error
+        raise SeedError(f"{path.name}: {'; '.join(validation_problems(error))}") from error

@@ -127,3 +127,30 @@ def test_a_wrong_file_is_named_with_what_is_wrong_in_one_line(
     assert file.rpartition("/")[2] in str(refused.value)
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_seeded_prompt_comes_with_its_tests_after_what_it_includes(tmp_path: Path) -> None:
+    shutil.copytree(SEEDS, tmp_path / "seeds")
+    folder = tmp_path / "seeds" / "prompts"
+    (folder / "a.yaml").write_text(
+        "{name: a, category: c, template: '{{> b}}', tests: [{name: t, assertions: [{contains: x}]}]}"
+    )
+    (folder / "b.yaml").write_text("{name: b, category: c, template: B}")
+
+    seeds = read_seeds(tmp_path / "seeds")
+
+    names = [document.prompt.name for document in seeds.prompts]
+    assert names.index("b") < names.index("a")
+    (included,) = seeds.partials["a"]
+    assert (included.used_as, included.template) == ("b", "B")
+    assert [test.name for test in seeds.prompts[names.index("a")].tests] == ["t"]
+
+
+def test_seeded_prompts_that_include_each_other_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(SEEDS, tmp_path / "seeds")
+    for name, other in (("a", "b"), ("b", "a")):
+        text = f"{{name: {name}, category: c, template: '{{{{> {other}}}}}'}}"
+        (tmp_path / "seeds" / "prompts" / f"{name}.yaml").write_text(text)
+
+    with pytest.raises(SeedError, match="a -> b -> a"):
+        read_seeds(tmp_path / "seeds")
