@@ -1,6 +1,6 @@
 # make run     a service on http://127.0.0.1:8090 with an embedded database, migrated and seeded
 # make test    the whole suite
-# make check   format, lint, types, imports, schema drift
+# make check   format, lint, types, imports, the library of prompts, schema drift
 # make format  write the code as make check wants it
 # make bench   completions under load, beside a bare pass-through proxy (BENCH="--seconds 3")
 # make quality how good the builtin model's answers and the counts of tokens are
@@ -63,6 +63,7 @@ check: .venv/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/assistant prompts lint --strict
 	@$(MAKE) --no-print-directory schema-check
 
 schema-check: .venv/runtime.done

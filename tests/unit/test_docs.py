@@ -8,11 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from graphql import build_schema, parse, validate
 
 from assistant.adapters.telemetry import PrometheusTelemetry
 from assistant.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
+SCHEMA = build_schema((ROOT / "schema.graphql").read_text(), assume_valid_sdl=True)
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
@@ -78,3 +80,10 @@ def test_every_module_and_test_that_a_document_names_exists() -> None:
     for path, name in tests:
         source = (ROOT / path).read_text() if path else shown
         assert re.search(rf"^(async )?def {name}\(", source, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_a_document_shows_in_graphql_could_be_sent(document: str) -> None:
+    text = (ROOT / document).read_text()
+    for operation in re.findall(r"^```graphql\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        assert validate(SCHEMA, parse(operation)) == [], operation
