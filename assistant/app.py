@@ -34,6 +34,10 @@ from assistant.adapters.postgres.listen import (
 from assistant.adapters.postgres.migrate import upgrade
 from assistant.adapters.postgres.models import PostgresModels
 from assistant.adapters.postgres.partitions import keep_partitions
+from assistant.adapters.postgres.prompt_changes import PostgresPromptChanges
+from assistant.adapters.postgres.prompt_performance import PostgresPromptPerformance
+from assistant.adapters.postgres.prompt_releases import PostgresPromptReleases
+from assistant.adapters.postgres.prompt_tests import PostgresPromptTests
 from assistant.adapters.postgres.prompts import PostgresPrompts
 from assistant.adapters.postgres.seeds import PostgresSeeds
 from assistant.adapters.postgres.token_sums import PostgresTokenSums
@@ -66,10 +70,15 @@ from assistant.services.latencies import Latencies
 from assistant.services.ledger import Ledger
 from assistant.services.model_removal import ModelRemoval
 from assistant.services.models import Models
+from assistant.services.prompt_authoring import PromptAuthoring
+from assistant.services.prompt_releases import PromptReleases
+from assistant.services.prompt_reports import PromptReports
+from assistant.services.prompt_tests import PromptTests
 from assistant.services.prompts import Prompts
 from assistant.services.pulls import Pulls
 from assistant.services.ranking import Ranking
 from assistant.services.retries import Retries
+from assistant.services.rollout_watch import RolloutWatch
 from assistant.services.routing import Router
 from assistant.services.seeds import read_seeds
 from assistant.services.selection import Selector
@@ -80,6 +89,8 @@ from assistant.settings import AuthMode, Settings, is_loopback
 log = structlog.get_logger(__name__)
 
 _SETTLE_AFTER_CANCEL_S = 5.0
+# Longer than any completion may take; a run of tests has many.
+_LONGEST_STREAM_S = 3_600 + _SETTLE_AFTER_CANCEL_S
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -176,6 +187,20 @@ def create_app(settings: Settings) -> Starlette:
                 ),
                 store=PostgresCompletions(db),
             )
+            prompt_tests = PromptTests(
+                store=PostgresPromptTests(db),
+                prompts=prompts,
+                completions=completions,
+                embedder=embedder,
+                clock=clock,
+            )
+            release_store = PostgresPromptReleases(db)
+            rollouts = RolloutWatch(
+                store=release_store,
+                prompts=prompts,
+                clock=clock,
+                interval_s=settings.rollout_check_interval_s,
+            )
             embeddings = TextEmbedding(
                 models=models,
                 connect=connect,
@@ -192,6 +217,14 @@ def create_app(settings: Settings) -> Starlette:
             services = Services(
                 completions=completions,
                 prompts=prompts,
+                authoring=PromptAuthoring(
+                    store=PostgresPromptChanges(db), prompts=prompts, models=models, clock=clock
+                ),
+                releases=PromptReleases(
+                    store=release_store, prompts=prompts, tests=prompt_tests, clock=clock
+                ),
+                prompt_tests=prompt_tests,
+                reports=PromptReports(PostgresPromptPerformance(db), clock),
                 models=models,
                 administration=Administration(catalog_store, models, clock),
                 embeddings=embeddings,
@@ -224,7 +257,7 @@ def create_app(settings: Settings) -> Starlette:
                 ide=graphiql.response,
                 allowed_origins=settings.allowed_origins,
                 max_body_bytes=settings.max_body_bytes,
-                max_stream_s=settings.completion_timeout_s + _SETTLE_AFTER_CANCEL_S,
+                max_stream_s=_LONGEST_STREAM_S,
             )
             app.router.routes[:] = [
                 *operations_routes(
@@ -249,6 +282,7 @@ def create_app(settings: Settings) -> Starlette:
             for name, work in (
                 ("partitions", lambda: keep_partitions(db, settings.retention_months)),
                 ("providers", models.watch),
+                ("rollouts", rollouts.watch),
                 ("catalog", lambda: _follow_catalog(db, forget)),
                 ("circuits", lambda: _follow_circuits(db, circuits)),
                 ("tokens", tokens.keep_saved),

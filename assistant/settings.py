@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     provider_poll_interval_s: float = Field(
         5.0, gt=0, description="How often model lists are read: when a pulled model is noticed."
     )
+    rollout_check_interval_s: float = Field(
+        10.0, gt=0, description="How often new versions of prompts are compared with old ones."
+    )
 
     provider_max_concurrency: int = Field(
         256, ge=1, description="Calls at once of one provider, where its row does not say."

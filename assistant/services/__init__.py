@@ -11,6 +11,10 @@ from assistant.services.completion import Completions
 from assistant.services.embeddings import TextEmbedding
 from assistant.services.model_removal import ModelRemoval
 from assistant.services.models import Models
+from assistant.services.prompt_authoring import PromptAuthoring
+from assistant.services.prompt_releases import PromptReleases
+from assistant.services.prompt_reports import PromptReports
+from assistant.services.prompt_tests import PromptTests
 from assistant.services.prompts import Prompts
 from assistant.services.pulls import Pulls
 from assistant.services.usage import UsageReports
@@ -22,6 +26,10 @@ class Services:
 
     completions: Completions
     prompts: Prompts
+    authoring: PromptAuthoring
+    releases: PromptReleases
+    prompt_tests: PromptTests
+    reports: PromptReports
     models: Models
     administration: Administration
     embeddings: TextEmbedding

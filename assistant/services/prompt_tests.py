@@ -96,7 +96,7 @@ class PromptTests:
                 return
         raise NotFound(
             "There is no test of this id among those of your prompts. The query "
-            "`prompt(name: ...) { tests { id name } }` lists them."
+            "`promptByName(name: ...) { tests { id name } }` lists them."
         )
 
     async def run(

@@ -1,9 +1,9 @@
 """The prompt catalog: partials, rollouts and their history, tests, and figures per version.
 
-Figures are kept in the statement that settles completions, from exactly the usage rows that it
-adds: a total per version (`performance_metrics`) and one row per version and hour. They are the
-asking tenant's, also where the version is the platform's. Versions themselves never change, so
-their figures have tables of their own, and no change of figures is announced.
+Figures of versions are kept by the hour, in the transaction that writes the usage rows and from
+exactly those that it adds; `performance_metrics` are their sums. They are the asking tenant's, also
+where the version is the platform's. Versions themselves never change, so their figures have a table
+of their own, and no change of figures is announced.
 """
 
 from alembic import op
@@ -16,7 +16,16 @@ depends_on = None
 ME = "current_setting('assistant.tenant_id', true)"
 TENANT = "tenant_id text NOT NULL CHECK (char_length(tenant_id) BETWEEN 1 AND 128)"
 CATALOG = ("prompt_rollouts", "prompt_releases", "prompt_test_cases")
-FIGURES = ("prompt_version_metrics", "prompt_version_hours")
+FUNCTIONS = (
+    "assistant_version_totals(uuid[], timestamptz)",
+    "assistant_rollouts()",
+    "assistant_expire_prompt_hours(integer)",
+)
+# Which usage rows are a prompt's; an index is used only where a query says it just so.
+COUNTS = (
+    "prompt_version_id IS NOT NULL AND operation = 'chat' "
+    "AND feature IS DISTINCT FROM 'prompt-tests'"
+)
 
 
 def upgrade() -> None:
@@ -189,70 +198,109 @@ def _figures() -> None:
     # Room beside each row for its next version: they are updated in place, commit by commit.
     op.execute(
         f"""
-        CREATE TABLE public.prompt_version_metrics (
-            {TENANT},
-            prompt_version_id   uuid  NOT NULL,
-            performance_metrics jsonb NOT NULL CHECK (jsonb_typeof(performance_metrics) = 'object'),
-            PRIMARY KEY (tenant_id, prompt_version_id)
-        ) WITH (fillfactor = 50)
-        """
-    )
-    op.execute("CREATE INDEX ON public.prompt_version_metrics (prompt_version_id)")
-    op.execute(
-        f"""
         CREATE TABLE public.prompt_version_hours (
             {TENANT},
             prompt_version_id uuid        NOT NULL,
             hour              timestamptz NOT NULL,
+            slot              smallint    NOT NULL,
             requests          bigint      NOT NULL CHECK (requests > 0),
             succeeded         bigint      NOT NULL,
             failed            bigint      NOT NULL,
             total_tokens      bigint      NOT NULL,
             cost              numeric     NOT NULL,
+            ended_cost        numeric     NOT NULL,
             latency_ms        bigint      NOT NULL,
-            PRIMARY KEY (tenant_id, prompt_version_id, hour)
+            PRIMARY KEY (tenant_id, prompt_version_id, hour, slot)
         ) WITH (fillfactor = 70)
         """
     )
-    op.execute(
-        "COMMENT ON COLUMN public.prompt_version_hours.latency_ms IS "
-        "'Sum over those that succeeded'"
-    )
+    for column, meaning in (
+        ("slot", "Keeps replicas from waiting for one another; what counts is the sum"),
+        ("ended_cost", "Of those that were not cancelled"),
+        ("latency_ms", "Sum over those that succeeded"),
+    ):
+        op.execute(f"COMMENT ON COLUMN public.prompt_version_hours.{column} IS '{meaning}'")
+    op.execute("CREATE INDEX ON public.prompt_version_hours (prompt_version_id, hour)")
+    op.execute("CREATE INDEX ON public.prompt_version_hours USING brin (hour)")
     mine = f"tenant_id = {ME}"
-    for table in FIGURES:
-        _secure(table)
-        op.execute(f"CREATE POLICY tenant ON public.{table} FOR SELECT USING ({mine})")
-        op.execute(
-            f"CREATE POLICY ledger ON public.{table} TO assistant_ledger "
-            "USING (true) WITH CHECK (true)"
-        )
-        op.execute(f"GRANT SELECT ON public.{table} TO assistant_service")
-        op.execute(f"GRANT SELECT, INSERT, UPDATE ON public.{table} TO assistant_ledger")
+    _secure("prompt_version_hours")
+    op.execute(f"CREATE POLICY tenant ON public.prompt_version_hours FOR SELECT USING ({mine})")
+    op.execute(
+        "CREATE POLICY ledger ON public.prompt_version_hours TO assistant_ledger "
+        "USING (true) WITH CHECK (true)"
+    )
+    op.execute("GRANT SELECT ON public.prompt_version_hours TO assistant_service")
+    op.execute(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON public.prompt_version_hours TO assistant_ledger"
+    )
     op.execute(
         "CREATE POLICY ledger ON public.prompt_rollouts FOR SELECT TO assistant_ledger USING (true)"
     )
     op.execute("GRANT SELECT ON public.prompt_rollouts TO assistant_ledger")
     op.execute(
-        "CREATE INDEX usage_logs_prompt_version ON public.usage_logs "
-        "(tenant_id, prompt_version_id, created_at) INCLUDE (latency_ms) "
-        "WHERE prompt_version_id IS NOT NULL"
+        """
+        CREATE VIEW public.prompt_version_metrics WITH (security_invoker = true) AS
+        SELECT tenant_id, prompt_version_id, jsonb_build_object(
+                   'requests', sum(requests), 'succeeded', sum(succeeded), 'failed', sum(failed),
+                   'total_tokens', sum(total_tokens), 'cost', sum(cost),
+                   'latency_ms', sum(latency_ms)) AS performance_metrics
+        FROM public.prompt_version_hours
+        GROUP BY tenant_id, prompt_version_id
+        """
+    )
+    op.execute("GRANT SELECT ON public.prompt_version_metrics TO assistant_service")
+
+    # Rows are locked in the order of their keys, in every replica's statement alike: no deadlock.
+    op.execute(
+        f"""
+        CREATE FUNCTION public.assistant_count_prompt_usage() RETURNS trigger
+        LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+        BEGIN
+            {_counted("logged", "pg_backend_pid() % 16")}
+            ON CONFLICT (tenant_id, prompt_version_id, hour, slot) DO UPDATE SET
+                requests = kept.requests + excluded.requests,
+                succeeded = kept.succeeded + excluded.succeeded,
+                failed = kept.failed + excluded.failed,
+                total_tokens = kept.total_tokens + excluded.total_tokens,
+                cost = kept.cost + excluded.cost,
+                ended_cost = kept.ended_cost + excluded.ended_cost,
+                latency_ms = kept.latency_ms + excluded.latency_ms;
+            RETURN NULL;
+        END
+        $$
+        """
+    )
+    op.execute(
+        """
+        CREATE TRIGGER count_prompt_usage AFTER INSERT ON public.usage_logs
+        REFERENCING NEW TABLE AS logged
+        FOR EACH STATEMENT EXECUTE FUNCTION public.assistant_count_prompt_usage()
+        """
+    )
+    # All that reports of prompts read of a row where no totals are kept: percentiles.
+    op.execute(
+        f"""
+        CREATE INDEX usage_logs_prompt_version
+        ON public.usage_logs (tenant_id, prompt_version_id, created_at)
+        INCLUDE (status, latency_ms) WHERE {COUNTS}
+        """
     )
 
     op.execute("GRANT CREATE ON SCHEMA public TO assistant_ledger")
     op.execute("SET LOCAL ROLE assistant_ledger")
+    # Whoever writes waits for the trigger above to be there: no row is left out or counted twice.
+    op.execute(_counted("public.usage_logs", "0"))
     # A platform's version is used by many tenants: whether it is to be taken back is judged by all.
     op.execute(
         """
-        CREATE FUNCTION public.assistant_version_totals(version_ids uuid[]) RETURNS TABLE (
-            prompt_version_id uuid, requests bigint, failed bigint, cost numeric)
+        CREATE FUNCTION public.assistant_version_totals(version_ids uuid[], since timestamptz)
+        RETURNS TABLE (prompt_version_id uuid, requests bigint, failed bigint, cost numeric)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-            SELECT prompt_version_id,
-                   sum((performance_metrics->>'succeeded')::bigint
-                       + (performance_metrics->>'failed')::bigint)::bigint,
-                   sum((performance_metrics->>'failed')::bigint)::bigint,
-                   sum((performance_metrics->>'cost')::numeric)
-            FROM public.prompt_version_metrics
+            SELECT prompt_version_id, sum(succeeded + failed)::bigint, sum(failed)::bigint,
+                   sum(ended_cost)
+            FROM public.prompt_version_hours
             WHERE prompt_version_id = ANY(version_ids)
+              AND hour >= date_trunc('hour', since, 'UTC')
             GROUP BY prompt_version_id
         $$
         """
@@ -265,119 +313,43 @@ def _figures() -> None:
         $$
         """
     )
-    _settle(logged=FIGURES_OF_LOGGED)
-    op.execute("RESET ROLE")
-    for function in ("assistant_version_totals(uuid[])", "assistant_rollouts()"):
+    op.execute(
+        """
+        CREATE FUNCTION public.assistant_expire_prompt_hours(retention_months integer)
+        RETURNS void
+        LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+            DELETE FROM public.prompt_version_hours
+            WHERE hour < now() - make_interval(months => retention_months + 1)
+        $$
+        """
+    )
+    # Only their owner can: another role's REVOKE is a warning, and changes nothing.
+    for function in FUNCTIONS:
         op.execute(f"REVOKE EXECUTE ON FUNCTION public.{function} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION public.{function} TO assistant_service")
+    op.execute("RESET ROLE")
     op.execute("REVOKE CREATE ON SCHEMA public FROM assistant_ledger")
 
 
-# Rows are locked in the order of their keys, in every replica's statement alike: no deadlock.
-FIGURES_OF_LOGGED = """
-    RETURNING tenant_id, prompt_version_id, created_at, status, operation, feature,
-              prompt_tokens, completion_tokens, cost, latency_ms
-), counted AS MATERIALIZED (
-    SELECT tenant_id, prompt_version_id, date_trunc('hour', created_at, 'UTC') AS hour,
-           count(*) AS requests,
-           count(*) FILTER (WHERE status = 'SUCCEEDED') AS succeeded,
-           count(*) FILTER (WHERE status = 'FAILED') AS failed,
-           sum(prompt_tokens + completion_tokens) AS total_tokens,
-           sum(cost) AS cost,
-           coalesce(sum(latency_ms) FILTER (WHERE status = 'SUCCEEDED'), 0) AS latency_ms
-    FROM logged
-    WHERE prompt_version_id IS NOT NULL AND operation = 'chat'
-      AND feature IS DISTINCT FROM 'prompt-tests'
-    GROUP BY 1, 2, 3
-    ORDER BY 1, 2, 3
-), hours AS (
-    INSERT INTO public.prompt_version_hours AS kept (
-        tenant_id, prompt_version_id, hour, requests, succeeded, failed, total_tokens, cost,
-        latency_ms)
-    SELECT tenant_id, prompt_version_id, hour, requests, succeeded, failed, total_tokens, cost,
-           latency_ms
-    FROM counted
-    ON CONFLICT (tenant_id, prompt_version_id, hour) DO UPDATE SET
-        requests = kept.requests + excluded.requests,
-        succeeded = kept.succeeded + excluded.succeeded,
-        failed = kept.failed + excluded.failed,
-        total_tokens = kept.total_tokens + excluded.total_tokens,
-        cost = kept.cost + excluded.cost,
-        latency_ms = kept.latency_ms + excluded.latency_ms
-)
-INSERT INTO public.prompt_version_metrics AS kept (
-    tenant_id, prompt_version_id, performance_metrics)
-SELECT tenant_id, prompt_version_id, jsonb_build_object(
-    'requests', sum(requests), 'succeeded', sum(succeeded), 'failed', sum(failed),
-    'total_tokens', sum(total_tokens), 'cost', sum(cost), 'latency_ms', sum(latency_ms))
-FROM counted
-GROUP BY 1, 2
-ORDER BY 1, 2
-ON CONFLICT (tenant_id, prompt_version_id) DO UPDATE SET
-    performance_metrics = (
-        SELECT jsonb_object_agg(key, value::numeric
-                   + (excluded.performance_metrics->>key)::numeric)
-        FROM jsonb_each_text(kept.performance_metrics))
-"""
-
-
-def _settle(logged: str) -> None:
-    """The function of 0005, with what comes of the usage rows that were added."""
-    row = """
-        tenant_id text, id uuid, created_at timestamptz, status text, user_id text,
-        service_id text, feature text, prompt_version_id uuid, model text, provider text,
-        text text, finish_reason text, prompt_tokens integer, completion_tokens integer,
-        cached_tokens integer, is_estimated boolean, cost numeric, saved_cost numeric, cache text,
-        decision jsonb, latency_ms integer, error_code text, json json, operation text
-    """
-    who = "tenant_id, id, created_at"
-    what = """
-        status, user_id, service_id, feature, prompt_version_id, model, text, finish_reason,
-        prompt_tokens, completion_tokens, cached_tokens, is_estimated, cost, cache, decision,
-        latency_ms, error_code, json, operation
-    """
-    usage = f"""
-        {who}, status, user_id, service_id, feature, prompt_version_id, model, provider,
-        prompt_tokens, completion_tokens, cached_tokens, is_estimated, cost, saved_cost, cache,
-        latency_ms, error_code, operation
-    """
-    op.execute(
-        f"""
-        CREATE OR REPLACE FUNCTION public.assistant_settle(rows json) RETURNS void
-        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-        BEGIN
-            WITH settled AS MATERIALIZED (
-                SELECT * FROM json_to_recordset(rows) AS settled ({row})
-            ), recorded AS (
-                INSERT INTO public.completions AS kept ({who}, settled_at, {what})
-                SELECT {who}, clock_timestamp(), {what} FROM settled
-                ON CONFLICT (tenant_id, id, created_at) DO UPDATE SET
-                    settled_at = excluded.settled_at,
-                    status = excluded.status,
-                    prompt_version_id = excluded.prompt_version_id,
-                    model = excluded.model,
-                    text = excluded.text,
-                    json = excluded.json,
-                    finish_reason = excluded.finish_reason,
-                    prompt_tokens = excluded.prompt_tokens,
-                    completion_tokens = excluded.completion_tokens,
-                    cached_tokens = excluded.cached_tokens,
-                    is_estimated = excluded.is_estimated,
-                    cost = excluded.cost,
-                    cache = excluded.cache,
-                    decision = excluded.decision,
-                    latency_ms = excluded.latency_ms,
-                    error_code = excluded.error_code
-                WHERE kept.status = 'RUNNING'
-            ){", logged AS (" if logged else ""}
-            INSERT INTO public.usage_logs ({usage})
-            SELECT {usage} FROM settled
-            ON CONFLICT DO NOTHING
-            {logged};
-        END
-        $$
-        """  # noqa: S608 - constants
-    )
+def _counted(logged: str, slot: str) -> str:
+    """Adds rows of usage, which are in ``logged``, to those of their hours."""
+    return f"""
+        INSERT INTO public.prompt_version_hours AS kept (
+            tenant_id, prompt_version_id, hour, slot, requests, succeeded, failed, total_tokens,
+            cost, ended_cost, latency_ms)
+        SELECT tenant_id, prompt_version_id, date_trunc('hour', created_at, 'UTC'), {slot},
+               count(*),
+               count(*) FILTER (WHERE status = 'SUCCEEDED'),
+               count(*) FILTER (WHERE status = 'FAILED'),
+               sum(prompt_tokens) + sum(completion_tokens),
+               sum(cost),
+               coalesce(sum(cost) FILTER (WHERE status <> 'CANCELLED'), 0),
+               coalesce(sum(latency_ms) FILTER (WHERE status = 'SUCCEEDED'), 0)
+        FROM {logged}
+        WHERE {COUNTS}
+        GROUP BY 1, 2, 3
+        ORDER BY 1, 2, 3
+    """  # noqa: S608 - constants
 
 
 def _secure(table: str) -> None:
@@ -394,17 +366,15 @@ def downgrade() -> None:
         "ALTER TABLE public.seeds ADD CONSTRAINT seeds_kind_check CHECK (kind IN ("
         "'provider', 'model', 'model_group', 'prompt', 'prompt_version', 'routing_rule'))"
     )
-    op.execute("GRANT CREATE ON SCHEMA public TO assistant_ledger")
-    op.execute("SET LOCAL ROLE assistant_ledger")
-    _settle(logged="")
-    op.execute("DROP FUNCTION public.assistant_rollouts(), public.assistant_version_totals(uuid[])")
-    op.execute("RESET ROLE")
-    op.execute("REVOKE CREATE ON SCHEMA public FROM assistant_ledger")
+    for function in FUNCTIONS:
+        op.execute(f"DROP FUNCTION public.{function}")
+    op.execute("DROP TRIGGER count_prompt_usage ON public.usage_logs")
+    op.execute("DROP FUNCTION public.assistant_count_prompt_usage()")
     op.execute("DROP INDEX public.usage_logs_prompt_version")
+    op.execute("DROP VIEW public.prompt_version_metrics")
     op.execute(
-        "DROP TABLE public.prompt_version_hours, public.prompt_version_metrics, "
-        "public.prompt_test_runs, public.prompt_test_cases, public.prompt_releases, "
-        "public.prompt_rollouts"
+        "DROP TABLE public.prompt_version_hours, public.prompt_test_runs, "
+        "public.prompt_test_cases, public.prompt_releases, public.prompt_rollouts"
     )
     op.execute("ALTER TABLE public.prompt_versions DROP COLUMN partials")
     op.execute("ALTER TABLE public.prompts DROP COLUMN publish_requires_tests")

@@ -1,7 +1,7 @@
 """What recording costs: `.venv/bin/python -m tests.bench.ledger`.
 
 For some numbers of callers at once: completions per second, each opened and settled durably on
-the embedded server, and the caller's p50 for one write. Everything, the server included, shares one
+the embedded server and counted for one of eight prompt versions, and the caller's p50 for one write. Everything, the server included, shares one
 core.
 """
 
@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from uuid import uuid4
 
 from assistant.adapters.postgres import migrate
 from assistant.adapters.postgres.connection import Database
@@ -23,6 +25,7 @@ from tests.bench.cores import pin, two_cores
 from tests.postgres.completions import running, succeeded
 
 SECONDS = 3.0
+VERSIONS = [uuid4() for _ in range(8)]
 
 
 async def measure(ledger: PostgresLedger, callers: int) -> None:
@@ -31,7 +34,7 @@ async def measure(ledger: PostgresLedger, callers: int) -> None:
 
     async def complete() -> None:
         while time.perf_counter() < ends_at:
-            opened = running()
+            opened = running(prompt_version_id=random.choice(VERSIONS))
             started = time.perf_counter()
             await ledger.open(opened)
             await ledger.settle(succeeded(opened, text="word " * 64))

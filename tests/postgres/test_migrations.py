@@ -6,6 +6,9 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -14,6 +17,15 @@ from assistant.adapters.postgres import migrate
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.errors import DatabaseStartError
 from assistant.adapters.postgres.ledger import PostgresLedger
+from assistant.adapters.postgres.prompt_releases import PostgresPromptReleases
+from assistant.adapters.postgres.prompts import PostgresPrompts
+from assistant.adapters.postgres.seeds import PostgresSeeds
+from assistant.domain.prompt import PromptDraft, PromptVersionStatus, VersionDraft
+from assistant.domain.prompt_document import PromptDocument
+from assistant.domain.prompt_test import Contains, PromptTestDraft
+from assistant.domain.rollout import ReleaseKind, Rollout
+from assistant.domain.seed import Seed, SeedReport
+from tests.postgres.catalog import NOW, a_release, add
 from tests.postgres.completions import running, succeeded
 from tests.postgres.server import DatabaseUrls, PostgresServer, connect
 
@@ -49,6 +61,22 @@ async def left_in(urls: DatabaseUrls) -> list[str]:
     async with await connect(urls.superuser) as connection:
         cursor = await connection.execute(LEFT)
         return sorted(row[0] for row in await cursor.fetchall())
+
+
+async def figures_in(urls: DatabaseUrls) -> tuple[list[Any], list[Any]]:
+    """What is kept of prompts by the hour, and what the usage rows say."""
+    figures = "count(*), sum(prompt_tokens + completion_tokens), sum(cost)"
+    async with await connect(urls.superuser) as connection:
+        kept = await connection.execute(
+            "SELECT tenant_id, prompt_version_id, hour, sum(requests)::bigint, "
+            "sum(total_tokens)::bigint, sum(cost) FROM prompt_version_hours "
+            "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        )
+        counted = await connection.execute(
+            f"SELECT tenant_id, prompt_version_id, date_trunc('hour', created_at, 'UTC'), {figures} "
+            "FROM usage_logs WHERE prompt_version_id IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        )
+        return await kept.fetchall(), await counted.fetchall()
 
 
 async def test_up_down_and_up_again_leaves_nothing_in_between(empty: DatabaseUrls) -> None:
@@ -171,3 +199,81 @@ async def test_a_failing_migration_changes_nothing(empty: DatabaseUrls) -> None:
     assert await left_in(empty) == ["table api_keys", "type api_keys"] or await left_in(empty) == [
         "table api_keys"
     ]
+
+
+async def test_prompts_and_their_figures_outlive_a_step_down_and_up(
+    urls: DatabaseUrls, database: Database, ledger: PostgresLedger
+) -> None:
+    """As where 0007 is put on a database that has been in use."""
+    test = PromptTestDraft("one", {}, (Contains("x"),))
+    draft = PromptDraft("seeded", "writing", VersionDraft("Hello"))
+    seed = Seed(prompts=(PromptDocument(draft, (test,)),))
+    await PostgresSeeds(database).apply(seed, NOW)
+    prompt, versions = await add(database, "acme", versions=3)
+    for tenant in ("acme", "globex"):
+        for hours in (0, 1, 30):
+            at = datetime.now(UTC) - timedelta(hours=hours)
+            for version in versions:
+                await ledger.settle(succeeded(running(tenant, at=at, prompt_version_id=version.id)))
+    before = await figures_in(urls)
+    rollout = Rollout((1,) * 50 + (2,) * 50, NOW)
+    release = a_release(prompt, rollout.weights, ReleaseKind.ROLLOUT)
+    await PostgresPromptReleases(database).set_rollout(prompt, rollout, release)
+
+    await migrate.downgrade(urls.owner, "0006")
+    await migrate.upgrade(urls.owner)
+
+    kept, counted = await figures_in(urls)
+    assert kept == counted
+    assert len(kept) == 2 * 3 * 3
+    assert (kept, counted) == before
+    found = await PostgresPrompts(database).list_versions("acme", [prompt.id], 9, None)
+    by_number = {version.version: version.status for version in found[prompt.id]}
+    assert by_number[1] is PromptVersionStatus.PUBLISHED
+    assert await PostgresSeeds(database).apply(seed, NOW) == SeedReport(added=1, unchanged=1)
+
+
+async def test_only_what_is_published_is_called_so_after_the_step_up(
+    urls: DatabaseUrls, database: Database
+) -> None:
+    prompt, _ = await add(database, "platform", versions=3, published_number=2)
+    await migrate.downgrade(urls.owner, "0006")
+    async with await connect(urls.superuser) as connection:
+        await connection.execute(
+            "UPDATE prompt_versions SET status = 'PUBLISHED' WHERE version < 3"
+        )
+
+    await migrate.upgrade(urls.owner)
+
+    found = await PostgresPrompts(database).list_versions("acme", [prompt.id], 9, None)
+    assert [version.status.value for version in found[prompt.id]] == [
+        "DRAFT",
+        "PUBLISHED",
+        "ARCHIVED",
+    ]
+
+
+async def test_whatever_is_settled_while_figures_are_introduced_is_counted_once(
+    urls: DatabaseUrls, database: Database
+) -> None:
+    await migrate.downgrade(urls.owner, "0006")
+    version = uuid4()
+    is_over = asyncio.Event()
+    ledgers = [PostgresLedger(database) for _ in range(3)]
+
+    async def write(ledger: PostgresLedger) -> None:
+        await ledger.start()
+        while not is_over.is_set():
+            await ledger.settle(succeeded(running(prompt_version_id=version)))
+        await ledger.close()
+
+    writers = [asyncio.create_task(write(ledger)) for ledger in ledgers]
+    await asyncio.sleep(0.2)
+    await migrate.upgrade(urls.owner)
+    await asyncio.sleep(0.2)
+    is_over.set()
+    await asyncio.gather(*writers)
+
+    kept, counted = await figures_in(urls)
+    assert kept == counted
+    assert sum(row[3] for row in kept) > 100

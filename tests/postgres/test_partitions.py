@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -206,3 +207,41 @@ async def test_a_settlement_of_last_month_that_comes_late_has_its_place(
     async with await connect(urls.superuser) as connection:
         cursor = await connection.execute("SELECT count(*) FROM usage_logs")
         assert await cursor.fetchone() == (1,)
+
+
+async def test_a_month_made_later_has_the_index_of_prompts_and_counts_as_all_do(
+    ledger: PostgresLedger, database: Database, urls: DatabaseUrls
+) -> None:
+    await maintain_partitions(database, 13, months_ahead=MONTHS_AHEAD + 2)
+    version = uuid4()
+    opened = running(at=month(MONTHS_AHEAD + 2), prompt_version_id=version)
+
+    await ledger.settle(succeeded(opened))
+
+    async with await connect(urls.superuser) as connection:
+        cursor = await connection.execute(
+            "SELECT count(*) FROM pg_inherits WHERE inhparent = 'usage_logs_prompt_version'::regclass"
+        )
+        assert await cursor.fetchone() == (len(names(range(-1, MONTHS_AHEAD + 3))),)
+        cursor = await connection.execute(
+            "SELECT prompt_version_id, hour, requests FROM prompt_version_hours"
+        )
+        assert await cursor.fetchall() == [(version, month(MONTHS_AHEAD + 2), 1)]
+
+
+async def test_figures_by_the_hour_expire_after_the_rows_that_they_sum_up(
+    database: Database, urls: DatabaseUrls
+) -> None:
+    async with await connect(urls.superuser) as connection:
+        for age in ("13 months", "14 months -1 day", "14 months 1 day", "3 years"):
+            await connection.execute(
+                f"INSERT INTO prompt_version_hours SELECT tenant, gen_random_uuid(), "
+                f"now() - interval '{age}', 0, 1, 1, 0, 1, 0, 0, 1 "
+                "FROM unnest(ARRAY['acme', 'globex']) AS tenant".encode()
+            )
+
+    await maintain_partitions(database, 13)
+
+    async with await connect(urls.superuser) as connection:
+        cursor = await connection.execute("SELECT count(*) FROM prompt_version_hours")
+        assert await cursor.fetchone() == (4,)

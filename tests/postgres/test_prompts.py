@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
 
 from assistant.adapters.postgres.connection import Database
-from assistant.adapters.postgres.prompt_rows import parameters_json, variables_json
+from assistant.adapters.postgres.prompt_releases import PostgresPromptReleases
 from assistant.adapters.postgres.prompts import PostgresPrompts
-from assistant.domain.completion import GenerationParameters
-from assistant.domain.model import TaskType
 from assistant.domain.prompt import (
     Prompt,
     PromptOrderField,
     PromptQuery,
-    PromptVariable,
     PromptVersion,
     PromptVersionStatus,
+    ServedPrompt,
 )
-
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+from assistant.domain.rollout import ReleaseKind, Rollout, RolloutGuard
+from tests.postgres.catalog import NOW, a_release, add
 
 
 @pytest.fixture
@@ -32,119 +28,57 @@ def prompts(database: Database) -> PostgresPrompts:
     return PostgresPrompts(database)
 
 
-async def add(
-    database: Database,
-    tenant: str,
-    name: str,
-    *,
-    versions: int = 1,
-    published: int | None = 1,
-    is_archived: bool = False,
-    category: str = "writing",
-    tags: tuple[str, ...] = (),
-    created_at: datetime = NOW,
-) -> tuple[Prompt, list[PromptVersion]]:
-    """Write a prompt with some versions, as it should read back."""
-    prompt = Prompt(
-        id=uuid4(),
-        tenant_id=tenant,
-        name=name,
-        description=None,
-        category=category,
-        tags=tags,
-        published_version_id=None,
-        is_archived=is_archived,
-        created_by="ann",
-        created_at=created_at,
-        updated_at=created_at,
-    )
-    made = [version_of(prompt, number, number == published) for number in range(1, versions + 1)]
-    async with database.tenant(tenant) as connection:
-        await connection.execute(
-            text(
-                "INSERT INTO prompts (tenant_id, id, name, category, tags, is_archived, "
-                "created_by, created_at, updated_at) VALUES (:tenant_id, :id, :name, :category, "
-                "CAST(:tags AS text[]), :is_archived, :created_by, :created_at, :updated_at)"
-            ),
-            {
-                "tenant_id": tenant,
-                "id": prompt.id,
-                "name": name,
-                "category": category,
-                "tags": list(tags),
-                "is_archived": is_archived,
-                "created_by": prompt.created_by,
-                "created_at": created_at,
-                "updated_at": created_at,
-            },
-        )
-        for version in made:
-            await connection.execute(
-                text(
-                    "INSERT INTO prompt_versions VALUES (:tenant_id, :id, :prompt_id, :version, "
-                    ":status, :template, :system_template, CAST(:variables AS jsonb), :task, "
-                    ":model, CAST(:parameters AS jsonb), CAST(:response_schema AS json), "
-                    ":change_note, :created_by, :created_at, :published_at)"
-                ),
-                {
-                    "tenant_id": tenant,
-                    "id": version.id,
-                    "prompt_id": prompt.id,
-                    "version": version.version,
-                    "status": version.status,
-                    "template": version.template,
-                    "system_template": version.system_template,
-                    "variables": json.dumps(variables_json(version.variables)),
-                    "task": version.task,
-                    "model": version.model,
-                    "parameters": json.dumps(parameters_json(version.parameters)),
-                    "response_schema": json.dumps(version.response_schema),
-                    "change_note": version.change_note,
-                    "created_by": version.created_by,
-                    "created_at": version.created_at,
-                    "published_at": version.published_at,
-                },
-            )
-        if published is not None:
-            prompt = replace(prompt, published_version_id=made[published - 1].id)
-            await connection.execute(
-                text("UPDATE prompts SET published_version_id = :version WHERE id = :id"),
-                {"version": prompt.published_version_id, "id": prompt.id},
-            )
-    return prompt, made
-
-
-def version_of(prompt: Prompt, number: int, is_published: bool) -> PromptVersion:
-    return PromptVersion(
-        id=uuid4(),
-        prompt_id=prompt.id,
-        version=number,
-        status=PromptVersionStatus.PUBLISHED if is_published else PromptVersionStatus.DRAFT,
-        template="Summarise {{text}} 🎉",
-        system_template="Be brief.",
-        variables=(
-            PromptVariable("text", "What to summarise"),
-            PromptVariable("tone", None, is_required=False, default_value="dry"),
-        ),
-        task=TaskType.SUMMARIZATION,
-        model="fast",
-        parameters=GenerationParameters(temperature=0.7, max_tokens=200, stop=("\n", "END")),
-        response_schema={"zeta": {"type": "string"}, "alpha": {"type": "number"}},
-        change_note="first",
-        created_by="ann",
-        created_at=NOW,
-        published_at=NOW if is_published else None,
-    )
+def served(prompt: Prompt, version: PromptVersion) -> ServedPrompt:
+    """What everybody gets of a prompt that is not split."""
+    return ServedPrompt(prompt, version.version, {version.version: version})
 
 
 async def test_the_published_version_reads_back_exactly(
     prompts: PostgresPrompts, database: Database, statements: list[str]
 ) -> None:
-    prompt, versions = await add(database, "acme", "summary", versions=3, published=2)
+    prompt, versions = await add(database, "acme", "summary", versions=3, published_number=2)
     statements.clear()
 
-    assert await prompts.find_published("acme", "summary") == (prompt, versions[1])
+    assert await prompts.find_served("acme", "summary") == served(prompt, versions[1])
     assert len(statements) == 1
+
+
+async def test_every_version_that_somebody_gets_is_served_and_no_other(
+    prompts: PostgresPrompts, database: Database, statements: list[str]
+) -> None:
+    prompt, versions = await add(database, versions=4, published_number=1)
+    rollout = Rollout((1,) * 70 + (4,) * 10 + (2,) * 20, NOW)
+    release = a_release(prompt, rollout.weights, ReleaseKind.ROLLOUT)
+    await PostgresPromptReleases(database).set_rollout(prompt, rollout, release)
+    statements.clear()
+
+    found = await prompts.find_served("acme", "summary")
+
+    assert found is not None
+    assert found.prompt == replace(prompt, rollout=rollout)
+    assert (found.published, sorted(found.versions)) == (1, [1, 2, 4])
+    assert found.versions[1] == versions[0]
+    assert {version.status for version in found.versions.values()} == {
+        PromptVersionStatus.PUBLISHED
+    }
+    assert len(statements) == 1
+    platforms = await prompts.find_served("globex", "summary")
+    assert platforms is None
+
+
+async def test_what_splits_the_platforms_callers_splits_every_tenants(
+    prompts: PostgresPrompts, database: Database
+) -> None:
+    await add(database, "platform", versions=2)
+    rollout = await split(database, "platform", "summary")
+
+    found = await prompts.find_served("acme", "summary")
+
+    assert found is not None
+    assert (found.prompt.rollout, sorted(found.versions)) == (rollout, [1, 2])
+    assert (await prompts.list_prompts("acme", PromptQuery()))[0].rollout == rollout
+    by_id = await prompts.prompts_by_id("acme", [found.prompt.id])
+    assert by_id[found.prompt.id].rollout == rollout
 
 
 async def test_a_response_schema_keeps_the_order_of_its_properties(
@@ -152,19 +86,19 @@ async def test_a_response_schema_keeps_the_order_of_its_properties(
 ) -> None:
     await add(database, "acme", "summary")
 
-    found = await prompts.find_published("acme", "summary")
+    found = await prompts.find_version("acme", "summary", 1)
 
     assert found is not None
     assert found[1].response_schema is not None
     assert list(found[1].response_schema) == ["zeta", "alpha"]
 
 
-async def test_a_prompt_without_a_published_version_is_not_found_published(
+async def test_a_prompt_without_a_published_version_is_served_to_nobody(
     prompts: PostgresPrompts, database: Database
 ) -> None:
-    await add(database, "acme", "draft", published=None)
+    await add(database, "acme", "draft", published_number=None)
 
-    assert await prompts.find_published("acme", "draft") is None
+    assert await prompts.find_served("acme", "draft") is None
 
 
 async def test_a_platform_prompt_is_everybodys(
@@ -172,8 +106,8 @@ async def test_a_platform_prompt_is_everybodys(
 ) -> None:
     prompt, (version,) = await add(database, "platform", "summary")
 
-    assert await prompts.find_published("acme", "summary") == (prompt, version)
-    assert await prompts.find_published("platform", "summary") == (prompt, version)
+    assert await prompts.find_served("acme", "summary") == served(prompt, version)
+    assert await prompts.find_served("platform", "summary") == served(prompt, version)
 
 
 async def test_a_tenants_prompt_hides_the_platforms_of_the_same_name(
@@ -182,7 +116,7 @@ async def test_a_tenants_prompt_hides_the_platforms_of_the_same_name(
     theirs, _ = await add(database, "platform", "summary")
     own, (version,) = await add(database, "acme", "summary")
 
-    assert await prompts.find_published("acme", "summary") == (own, version)
+    assert await prompts.find_served("acme", "summary") == served(own, version)
     assert await prompts.prompts_by_name("acme", ["summary"]) == {"summary": own}
     assert await prompts.list_prompts("acme", PromptQuery()) == [own]
     assert await prompts.list_prompts("globex", PromptQuery()) == [theirs]
@@ -193,9 +127,9 @@ async def test_a_tenants_prompt_hides_the_platforms_even_when_it_cannot_be_used(
     prompts: PostgresPrompts, database: Database, is_archived: bool
 ) -> None:
     await add(database, "platform", "summary")
-    await add(database, "acme", "summary", published=None, is_archived=is_archived)
+    await add(database, "acme", "summary", published_number=None, is_archived=is_archived)
 
-    assert await prompts.find_published("acme", "summary") is None
+    assert await prompts.find_served("acme", "summary") is None
 
 
 async def test_another_tenants_prompt_does_not_exist(
@@ -203,7 +137,7 @@ async def test_another_tenants_prompt_does_not_exist(
 ) -> None:
     prompt, (version,) = await add(database, "globex", "secret")
 
-    assert await prompts.find_published("acme", "secret") is None
+    assert await prompts.find_served("acme", "secret") is None
     assert await prompts.find_version("acme", "secret", 1) is None
     assert await prompts.prompts_by_id("acme", [prompt.id]) == {}
     assert await prompts.versions_by_id("acme", [version.id]) == {}
@@ -225,7 +159,7 @@ async def test_an_archived_prompt_is_found_by_id_but_not_to_be_used(
 ) -> None:
     prompt, _ = await add(database, "acme", "old", is_archived=True)
 
-    assert await prompts.find_published("acme", "old") is None
+    assert await prompts.find_served("acme", "old") is None
     assert await prompts.find_version("acme", "old", 1) is None
     assert await prompts.prompts_by_id("acme", [prompt.id]) == {prompt.id: prompt}
     assert await prompts.list_prompts("acme", PromptQuery()) == []
@@ -284,10 +218,21 @@ async def catalog(database: Database) -> None:
             database,
             "platform" if number % 2 else "acme",
             name,
+            versions=2,
             category="writing" if number < 3 else "coding",
             tags=("long",) if name == "delta" else ("short", "nice"),
             created_at=NOW + timedelta(hours=number // 2),
+            updated_at=NOW + timedelta(hours=number // 2),
         )
+
+
+async def split(database: Database, tenant: str, name: str) -> Rollout:
+    """Give callers of a prompt its versions 1 and 2, half and half."""
+    prompt = (await PostgresPrompts(database).prompts_by_name(tenant, [name]))[name]
+    rollout = Rollout((1,) * 50 + (2,) * 50, NOW, RolloutGuard(0.1, None, 7))
+    release = a_release(prompt, rollout.weights, ReleaseKind.ROLLOUT, prompt.updated_at)
+    await PostgresPromptReleases(database).set_rollout(prompt, rollout, release)
+    return rollout
 
 
 @pytest.mark.parametrize("order_by", list(PromptOrderField))
@@ -299,6 +244,8 @@ async def test_pages_together_are_the_whole_list_in_order(
     is_descending: bool,
 ) -> None:
     await catalog(database)
+    await split(database, "acme", "delta")
+    await split(database, "platform", "alpha")
     query = PromptQuery(first=100, order_by=order_by, is_descending=is_descending)
     whole = await prompts.list_prompts("acme", query)
 
@@ -312,6 +259,7 @@ async def test_pages_together_are_the_whole_list_in_order(
                 return prompt.updated_at.isoformat(), prompt.id
 
     assert len(whole) == 5
+    assert {prompt.name for prompt in whole if prompt.rollout} == {"alpha", "delta"}
     assert list(whole) == sorted(whole, key=place, reverse=is_descending)
     paged: list[Prompt] = []
     while True:

@@ -17,62 +17,10 @@ from assistant.app import database as open_database
 from assistant.settings import Settings
 from tests.postgres.completions import running, succeeded
 from tests.postgres.server import DatabaseUrls, PostgresServer, connect
+from tests.postgres.tenant_rows import CATALOG, PRIVATE, ROWS, insertion
 
-CATALOG = (
-    "llm_models",
-    "model_groups",
-    "model_routing_rules",
-    "prompt_versions",
-    "prompts",
-    "providers",
-)
-PRIVATE = ("api_keys", "circuits", "completions", "seeds", "token_calibrations", "usage_logs")
-
-# One row per table for the tenant in :tenant, written as somebody who is above row security.
-ROWS = {
-    "providers": "INSERT INTO providers (tenant_id, name, kind) VALUES (:tenant, 'p', 'OLLAMA')",
-    "llm_models": (
-        "INSERT INTO llm_models (tenant_id, provider, name, capabilities, context_window) "
-        "VALUES (:tenant, 'p', 'm', '{CHAT}', 1)"
-    ),
-    "model_groups": "INSERT INTO model_groups VALUES (:tenant, 'g', '{p/m}')",
-    "model_routing_rules": (
-        "INSERT INTO model_routing_rules VALUES (:tenant, :id, 'r', 1, '{}', '{p/m}', true, now())"
-    ),
-    "prompts": (
-        "INSERT INTO prompts (tenant_id, id, name, category, created_at, updated_at) "
-        "VALUES (:tenant, :id, 'hello', 'c', now(), now())"
-    ),
-    "prompt_versions": (
-        "INSERT INTO prompt_versions (tenant_id, id, prompt_id, version, status, template, "
-        "variables, task, parameters, created_at) "
-        "VALUES (:tenant, :id, :id, 1, 'DRAFT', 't', '[]', 'GENERAL', '{}', now())"
-    ),
-    "seeds": "INSERT INTO seeds VALUES (:tenant, 'provider', 'p', sha256('x'))",
-    "token_calibrations": (
-        "INSERT INTO token_calibrations VALUES (:tenant, 'p', 'm', 'b', 1, '{1}', now())"
-    ),
-    "circuits": "INSERT INTO circuits VALUES (:tenant, 'p', 'm', now())",
-    "api_keys": (
-        "INSERT INTO api_keys (tenant_id, id, name, prefix, secret_hash, scopes, created_at) "
-        "VALUES (:tenant, :id, 'n', 'p', sha256(:tenant::bytea), '{}', now())"
-    ),
-    "completions": (
-        "INSERT INTO completions (tenant_id, id, created_at, status, model, text, prompt_tokens, "
-        "completion_tokens, cached_tokens, is_estimated, cost, cache, decision, latency_ms) "
-        "VALUES (:tenant, :id, now(), 'RUNNING', '', '', 0, 0, 0, false, 0, 'MISS', '{}', 0)"
-    ),
-    "usage_logs": (
-        "INSERT INTO usage_logs (tenant_id, id, created_at, status, model, provider, "
-        "prompt_tokens, completion_tokens, cached_tokens, is_estimated, cost, saved_cost, cache, "
-        "latency_ms) "
-        "VALUES (:tenant, :id, now(), 'FAILED', '', '', 0, 0, 0, false, 0, 0, 'MISS', 0)"
-    ),
-}
-
-
-def insertion(table: str, tenant: str) -> str:
-    return ROWS[table].replace(":tenant", f"'{tenant}'").replace(":id", f"'{uuid4()}'")
+# The service may not change these rows, or only what says where they stand.
+NEVER_CHANGED = ("prompt_releases", "prompt_versions")
 
 
 async def fill(urls: DatabaseUrls, *tenants: str) -> None:
@@ -100,6 +48,7 @@ async def test_every_table_has_row_security_that_binds_its_owner_too(urls: Datab
         SELECT relname FROM pg_class
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f')
           AND NOT (relrowsecurity AND relforcerowsecurity)
+          AND NOT (relkind = 'v' AND 'security_invoker=true' = ANY(reloptions))
         """,
     )
 
@@ -162,10 +111,13 @@ async def test_every_function_that_runs_as_somebody_else_is_locked_down(
     service = ["assistant_service"]
     assert functions == [
         ("assistant_circuits", "assistant_ledger", True, service),
+        ("assistant_expire_prompt_hours", "assistant_ledger", True, service),
         ("assistant_find_api_key", "assistant_ledger", True, service),
         ("assistant_maintain_partitions", "assistant_owner", True, service),
         ("assistant_open", "assistant_ledger", True, service),
+        ("assistant_rollouts", "assistant_ledger", True, service),
         ("assistant_settle", "assistant_ledger", True, service),
+        ("assistant_version_totals", "assistant_ledger", True, service),
     ]
 
 
@@ -179,7 +131,7 @@ async def test_no_role_of_ours_is_above_row_security(urls: DatabaseUrls) -> None
     assert above == []
 
 
-async def test_the_ledgers_role_sees_ledger_keys_and_circuits_and_nothing_else(
+async def test_the_ledgers_role_sees_what_its_functions_need_and_nothing_else(
     urls: DatabaseUrls,
 ) -> None:
     seen = await fetch(
@@ -192,7 +144,14 @@ async def test_the_ledgers_role_sees_ledger_keys_and_circuits_and_nothing_else(
         """,
     )
 
-    assert seen == [("api_keys",), ("circuits",), ("completions",), ("usage_logs",)]
+    assert [name for (name,) in seen] == [
+        "api_keys",
+        "circuits",
+        "completions",
+        "prompt_rollouts",
+        "prompt_version_hours",
+        "usage_logs",
+    ]
 
 
 # ------------------------------------------------------------------ what a tenant sees and writes
@@ -262,7 +221,7 @@ async def test_a_row_cannot_be_written_for_another_tenant(
                 await connection.exec_driver_sql(insertion(table, tenant))
 
 
-@pytest.mark.parametrize("table", [name for name in CATALOG if name != "prompt_versions"])
+@pytest.mark.parametrize("table", [name for name in CATALOG if name not in NEVER_CHANGED])
 @pytest.mark.parametrize("victim", ["globex", "platform"])
 async def test_another_tenants_row_cannot_be_changed(
     urls: DatabaseUrls, database: Database, table: str, victim: str
@@ -279,7 +238,16 @@ async def test_another_tenants_row_cannot_be_changed(
 
 
 @pytest.mark.parametrize(
-    "table", ["providers", "llm_models", "model_groups", "model_routing_rules"]
+    "table",
+    [
+        "providers",
+        "llm_models",
+        "model_groups",
+        "model_routing_rules",
+        "prompt_rollouts",
+        "prompt_test_cases",
+        "prompt_test_runs",
+    ],
 )
 async def test_another_tenants_row_cannot_be_deleted(
     urls: DatabaseUrls, database: Database, table: str
@@ -300,7 +268,7 @@ async def test_even_the_owner_writes_no_other_tenants_row(urls: DatabaseUrls, ta
             await connection.execute(insertion(table, "globex").encode())
 
 
-@pytest.mark.parametrize("table", ["completions", "usage_logs"])
+@pytest.mark.parametrize("table", ["completions", "usage_logs", "prompt_version_hours"])
 @pytest.mark.parametrize("write", ["INSERT", "UPDATE", "DELETE"])
 async def test_the_service_writes_the_ledger_through_its_functions_only(
     urls: DatabaseUrls, database: Database, table: str, write: str
@@ -316,21 +284,6 @@ async def test_the_service_writes_the_ledger_through_its_functions_only(
             await connection.exec_driver_sql(statements[write])
 
 
-async def test_a_version_never_changes_once_it_is_written(
-    urls: DatabaseUrls, database: Database
-) -> None:
-    await fill(urls, "acme")
-
-    async with database.tenant("acme") as connection:
-        await connection.execute(
-            text("UPDATE prompt_versions SET status = 'PUBLISHED', published_at = now()")
-        )
-    async with await connect(urls.superuser) as connection:
-        for column, value in (("template", "'x'"), ("version", "7"), ("parameters", "'{\"a\":1}'")):
-            with pytest.raises(psycopg.errors.RestrictViolation, match="never changes"):
-                await connection.execute(f"UPDATE prompt_versions SET {column} = {value}".encode())
-
-
 async def test_a_foreign_tenants_version_cannot_be_published(
     urls: DatabaseUrls, database: Database
 ) -> None:
@@ -342,6 +295,28 @@ async def test_a_foreign_tenants_version_cannot_be_published(
             await connection.execute(
                 text("UPDATE prompts SET published_version_id = :id"), {"id": foreign}
             )
+
+
+async def test_history_is_only_ever_added_to(urls: DatabaseUrls, database: Database) -> None:
+    await fill(urls, "acme")
+
+    for write in ("UPDATE prompt_releases SET reason = 'x'", "DELETE FROM prompt_releases"):
+        with pytest.raises(Exception, match="permission denied"):
+            async with database.tenant("acme") as connection:
+                await connection.exec_driver_sql(write)
+
+
+async def test_figures_of_versions_are_the_tenants_own_also_through_the_view(
+    urls: DatabaseUrls, database: Database
+) -> None:
+    await fill(urls, "acme", "globex", "platform")
+
+    async with database.tenant("acme") as connection:
+        rows = await connection.execute(text("SELECT tenant_id FROM prompt_version_metrics"))
+    async with database.transaction() as connection:
+        nobody = await connection.execute(text("SELECT tenant_id FROM prompt_version_metrics"))
+
+    assert (rows.all(), nobody.all()) == ([("acme",)], [])
 
 
 # ------------------------------------------------------------------ who the service may be

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from json import JSONDecoder
+from typing import Any
 
 import psycopg
+from psycopg.types.json import set_json_loads
 from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -47,6 +50,9 @@ _MAY_ACT_AS_SERVICE = """
     SELECT pg_has_role(session_user, oid, 'SET') AND rolname <> session_user
     FROM pg_roles WHERE rolname = %s
 """
+
+
+_decode_json = JSONDecoder().decode
 
 
 class Database:
@@ -170,4 +176,11 @@ class Database:
                     return
 
     async def _connect(self) -> psycopg.AsyncConnection:
-        return await psycopg.AsyncConnection.connect(**self._arguments)
+        connection = await psycopg.AsyncConnection.connect(**self._arguments)
+        set_json_loads(_read_json, connection)
+        return connection
+
+
+def _read_json(data: str | bytes) -> Any:
+    """As ``json.loads``, which looks at every value for an encoding other than the one it has."""
+    return _decode_json(data if isinstance(data, str) else str(data, "utf-8"))

@@ -50,5 +50,10 @@ async def listen(database: Database, channel: str) -> AsyncIterator[str]:
                     # A peer that vanished without a word says nothing; only asking finds out.
                     await connection.execute("SELECT 1")
         except psycopg.OperationalError as error:
-            log.warning("listener_reconnects", channel=channel, reason=type(error).__name__)
+            log.warning(
+                "listener_reconnects",
+                channel=channel,
+                reason=type(error).__name__,
+                meanwhile="what was known last serves",
+            )
             await asyncio.sleep(_RECONNECT_PAUSE_S)

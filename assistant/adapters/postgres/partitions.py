@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 _MAINTAIN = text(
     "SELECT created, dropped FROM assistant_maintain_partitions(:months_ahead, :retention_months)"
 )
+# Bit by bit, as each goes a month after the rows that it sums up.
+_EXPIRE_HOURS = text("SELECT assistant_expire_prompt_hours(:retention_months)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ async def maintain_partitions(
 ) -> PartitionChanges:
     """Make what is missing up to ``months_ahead`` and drop what ended ``retention_months`` ago.
 
+    Figures of prompts by the hour expire with the rows that they sum up.
+
     Safe when many replicas do it at once; neither stops readers or writers.
 
     Raises: StorageUnavailable.
@@ -42,6 +46,8 @@ async def maintain_partitions(
             _MAINTAIN, {"months_ahead": months_ahead, "retention_months": retention_months}
         )
         row = result.one()
+    async with database.transaction() as connection:
+        await connection.execute(_EXPIRE_HOURS, {"retention_months": retention_months})
     return PartitionChanges(row.created, row.dropped)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, text
 
 from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import TaskType
@@ -34,10 +35,33 @@ PROMPTS = """
 VERSION_COLUMNS = """
     v.id AS version_id, v.prompt_id AS version_prompt_id, v.version AS version_number, v.status,
     v.template, v.system_template, v.variables, v.task, v.model, v.parameters,
-    v.response_schema, v.on_interruption, v.partials, v.change_note, v.created_by AS version_created_by,
-    v.created_at AS version_created_at, v.published_at
+    v.response_schema, v.on_interruption, v.partials, v.change_note,
+    v.created_by AS version_created_by, v.created_at AS version_created_at, v.published_at
 """
 """Aliased apart from the prompt's, so that one statement can return both."""
+# Gives it the next number, or writes none where the prompt has :most already. NULL is no limit.
+ADD_VERSION = text(
+    f"""
+    INSERT INTO prompt_versions AS v (
+        tenant_id, version, id, prompt_id, status, template, system_template, variables, task,
+        model, parameters, response_schema, on_interruption, partials, change_note, created_by,
+        created_at, published_at)
+    SELECT :tenant_id, coalesce(max(version), 0) + 1, :id, :prompt_id, :status, :template,
+           :system_template, CAST(:variables AS jsonb), :task, :model, CAST(:parameters AS jsonb),
+           CAST(:response_schema AS json), :on_interruption, CAST(:partials AS json),
+           :change_note, :created_by, :created_at, :published_at
+    FROM prompt_versions WHERE tenant_id = :tenant_id AND prompt_id = :prompt_id
+    HAVING CAST(:most AS integer) IS NULL OR count(*) < :most
+    RETURNING {VERSION_COLUMNS}
+    """  # noqa: S608 - constants
+)
+
+
+# Looked up, because a page of a catalog has a thousand versions and making an enum takes longer.
+_STATUSES = {status.value: status for status in PromptVersionStatus}
+_TASKS = {task.value: task for task in TaskType}
+_POLICIES = {policy.value: policy for policy in InterruptionPolicy}
+_NO_PARAMETERS = GenerationParameters()
 
 
 def prompt_of(row: Row[Any]) -> Prompt:
@@ -70,7 +94,7 @@ def version_of(row: Row[Any]) -> PromptVersion:
         id=row.version_id,
         prompt_id=row.version_prompt_id,
         version=row.version_number,
-        status=PromptVersionStatus(row.status),
+        status=_STATUSES[row.status],
         template=row.template,
         system_template=row.system_template,
         variables=tuple(
@@ -83,17 +107,40 @@ def version_of(row: Row[Any]) -> PromptVersion:
             )
             for variable in row.variables
         ),
-        task=TaskType(row.task),
+        task=_TASKS[row.task],
         model=row.model,
-        parameters=_parameters_of(row.parameters),
+        parameters=_parameters_of(row.parameters) if row.parameters else _NO_PARAMETERS,
         response_schema=row.response_schema,
-        on_interruption=InterruptionPolicy(row.on_interruption),
+        on_interruption=_POLICIES[row.on_interruption],
         partials=tuple(map(_partial_of, row.partials)),
         change_note=row.change_note,
         created_by=row.version_created_by,
         created_at=row.version_created_at,
         published_at=row.published_at,
     )
+
+
+def version_row(version: PromptVersion) -> dict[str, object]:
+    """The version without its number."""
+    schema = version.response_schema
+    return {
+        "id": version.id,
+        "prompt_id": version.prompt_id,
+        "status": version.status.value,
+        "template": version.template,
+        "system_template": version.system_template,
+        "variables": json.dumps(variables_json(version.variables)),
+        "task": version.task.value,
+        "model": version.model,
+        "parameters": json.dumps(parameters_json(version.parameters)),
+        "response_schema": None if schema is None else json.dumps(schema),
+        "on_interruption": version.on_interruption.value,
+        "partials": json.dumps(partials_json(version.partials)),
+        "change_note": version.change_note,
+        "created_by": version.created_by,
+        "created_at": version.created_at,
+        "published_at": version.published_at,
+    }
 
 
 def variables_json(variables: tuple[PromptVariable, ...]) -> list[dict[str, JsonValue]]:

@@ -118,7 +118,10 @@ class PostgresPrompts:
         if not rows:
             return None
         prompt, versions = prompt_of(rows[0]), [version_of(row) for row in rows]
-        published = next(v.version for v in versions if v.id == prompt.published_version_id)
+        numbers = {version.id: version.version for version in versions}
+        published = (
+            numbers.get(prompt.published_version_id) if prompt.published_version_id else None
+        )
         return ServedPrompt(prompt, published, {version.version: version for version in versions})
 
     async def find_version(

@@ -6,10 +6,21 @@ import hashlib
 import json
 from decimal import Decimal
 
-from assistant.adapters.postgres.prompt_rows import parameters_json, variables_json
+from assistant.adapters.postgres.prompt_rows import (
+    parameters_json,
+    variables_json,
+)
+from assistant.adapters.postgres.prompt_test_rows import assertions_json
 from assistant.domain.completion import InterruptionPolicy
 from assistant.domain.model import Model, ModelGroup, ProviderConfig
-from assistant.domain.prompt import Prompt, PromptDraft, PromptVersion, VersionDraft
+from assistant.domain.prompt import (
+    Prompt,
+    PromptDraft,
+    PromptPartial,
+    PromptVersion,
+    VersionDraft,
+)
+from assistant.domain.prompt_test import PromptTestCase, PromptTestDraft
 from assistant.domain.rule import RoutingRule
 from assistant.domain.seed import SeedRule
 from assistant.domain.values import JsonObject
@@ -69,11 +80,14 @@ def prompt_content(prompt: PromptDraft | Prompt) -> JsonObject:
         "category": prompt.category,
         "description": prompt.description,
         "tags": prompt.tags,
+        "publish_requires_tests": prompt.publish_requires_tests or None,
     }
 
 
-def wording_content(version: VersionDraft | PromptVersion) -> JsonObject:
-    """What a version says."""
+def wording_content(
+    version: VersionDraft | PromptVersion, partials: tuple[PromptPartial, ...]
+) -> JsonObject:
+    """What a version says, with the texts that it includes, whatever number these have."""
     return {
         "template": version.template,
         "system_template": version.system_template,
@@ -85,6 +99,25 @@ def wording_content(version: VersionDraft | PromptVersion) -> JsonObject:
         "on_interruption": (
             None if version.on_interruption is InterruptionPolicy.ERROR else version.on_interruption
         ),
+        "model": version.model,
+        "partials": [_included(partial) for partial in partials] or None,
+    }
+
+
+def case_content(case: PromptTestDraft | PromptTestCase) -> JsonObject:
+    """What a test of a prompt asks and asserts."""
+    return {
+        "variables": case.variables,
+        "assertions": assertions_json(case.assertions),
+    }
+
+
+def _included(partial: PromptPartial) -> JsonObject:
+    return {
+        "used_as": partial.used_as,
+        "name": partial.name,
+        "template": partial.template,
+        "partials": [_included(inner) for inner in partial.partials],
     }
 
 

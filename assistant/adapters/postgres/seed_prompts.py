@@ -1,9 +1,9 @@
-"""Seeding of prompts: what describes one, and its wording, each brought up to the seed on its own."""
+"""Seeding of prompts: what describes one, its wording, and its tests, each brought up on its own."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import text
@@ -11,26 +11,41 @@ from uuid_utils.compat import uuid7
 
 from assistant.adapters.postgres import seed_contents as contents
 from assistant.adapters.postgres.prompt_rows import (
+    ADD_VERSION,
     PROMPT_COLUMNS,
     PROMPTS,
     VERSION_COLUMNS,
-    parameters_json,
     prompt_of,
-    variables_json,
     version_of,
+    version_row,
 )
-from assistant.adapters.postgres.seeding import Seeding, Verdict
+from assistant.adapters.postgres.prompt_test_rows import (
+    CASE_COLUMNS,
+    PUT_CASE,
+    case_of,
+    case_row,
+)
+from assistant.adapters.postgres.release_rows import record_release
+from assistant.adapters.postgres.seeding import Entry, Seeding, Verdict
+from assistant.domain.caller import PLATFORM_TENANT
 from assistant.domain.prompt import (
     Prompt,
     PromptDraft,
+    PromptPartial,
     PromptVersion,
     PromptVersionStatus,
     VersionDraft,
 )
 from assistant.domain.prompt_document import PromptDocument
+from assistant.domain.prompt_test import PromptTestCase, PromptTestDraft
+from assistant.domain.rollout import POINTS, PromptRelease, ReleaseKind
 
 # ruff: noqa: S608 - statements are put together from constants only; values are parameters
 
+_ORIGIN = "Comes with the service."
+
+# Who publishes meanwhile waits, and is told what has changed.
+_LOCK = text("SELECT id FROM prompts WHERE tenant_id = :tenant_id ORDER BY id FOR NO KEY UPDATE")
 # A left join, because a prompt may have no published version.
 _PROMPTS = text(
     f"""
@@ -40,49 +55,73 @@ _PROMPTS = text(
     WHERE p.tenant_id = :tenant_id
     """
 )
+_CASES = text(
+    f"""
+    SELECT prompt_name, {CASE_COLUMNS} FROM prompt_test_cases
+    JOIN (SELECT tenant_id, id AS prompt_id, name AS prompt_name FROM prompts) AS p
+      USING (tenant_id, prompt_id)
+    WHERE tenant_id = :tenant_id
+    """
+)
+_NUMBERS = text(
+    """
+    SELECT name, template, max(version) AS number
+    FROM prompts AS p JOIN prompt_versions AS v ON v.tenant_id = p.tenant_id AND v.prompt_id = p.id
+    WHERE p.tenant_id = :tenant_id
+    GROUP BY name, template
+    """
+)
 _PUT_PROMPT = text(
     """
-    INSERT INTO prompts (tenant_id, id, name, description, category, tags, created_at, updated_at)
-    VALUES (:tenant_id, :id, :name, :description, :category, CAST(:tags AS text[]), :at, :at)
+    INSERT INTO prompts (tenant_id, id, name, description, category, tags, created_at, updated_at,
+                         publish_requires_tests)
+    VALUES (:tenant_id, :id, :name, :description, :category, CAST(:tags AS text[]), :at, :at,
+            :publish_requires_tests)
     ON CONFLICT (tenant_id, name) DO UPDATE SET
         description = excluded.description, category = excluded.category, tags = excluded.tags,
-        updated_at = excluded.updated_at
-    """
-)
-_ADD_VERSION = text(
-    """
-    INSERT INTO prompt_versions (tenant_id, id, prompt_id, version, status, template,
-                                 system_template, variables, task, parameters, response_schema,
-                                 on_interruption, change_note, created_at, published_at)
-    SELECT :tenant_id, :id, :prompt_id, coalesce(max(version), 0) + 1, :status, :template,
-           :system_template, CAST(:variables AS jsonb), :task, CAST(:parameters AS jsonb),
-           CAST(:response_schema AS json), :on_interruption, :change_note, :at, :published_at
-    FROM prompt_versions WHERE tenant_id = :tenant_id AND prompt_id = :prompt_id
-    """
-)
-_PUBLISH = text(
-    """
-    UPDATE prompts SET published_version_id = :version_id, updated_at = :at
-    WHERE tenant_id = :tenant_id AND id = :prompt_id
+        publish_requires_tests = excluded.publish_requires_tests, updated_at = excluded.updated_at
     """
 )
 
 
-async def seed_prompts(seeding: Seeding, wanted: Iterable[PromptDocument]) -> None:
+async def seed_prompts(
+    seeding: Seeding,
+    wanted: Iterable[PromptDocument],
+    partials: Mapping[str, tuple[PromptPartial, ...]],
+) -> None:
     """Add or update prompts; a new wording is a new version, published over the old seed's."""
+    await seeding.fetch(_LOCK)
     prompts = {
         row.prompt_name: (prompt_of(row), version_of(row) if row.version_id else None)
         for row in await seeding.fetch(_PROMPTS)
     }
+    cases = {
+        _key(row.prompt_name, row.name): contents.case_content(case_of(row))
+        for row in await seeding.fetch(_CASES)
+    }
     for document in wanted:
-        prompt = document.prompt
-        await _seed(seeding, prompt, *prompts.get(prompt.name, (None, None)))
+        name = document.prompt.name
+        found, published = prompts.get(name, (None, None))
+        included = partials.get(name, ())
+        prompt_id = await _seed(seeding, document.prompt, included, found, published)
+        entries = [_case_entry(seeding, name, prompt_id, test) for test in document.tests]
+        if prompt_id is not None:
+            await seeding.entries("prompt_test", entries, cases, PUT_CASE)
+            continue
+        for entry in entries:
+            seeding.keep("prompt_test", entry, cases.get(entry.key))
 
 
 async def _seed(
-    seeding: Seeding, wanted: PromptDraft, found: Prompt | None, published: PromptVersion | None
-) -> None:
-    about, wording = contents.prompt_content(wanted), contents.wording_content(wanted.version)
+    seeding: Seeding,
+    wanted: PromptDraft,
+    partials: tuple[PromptPartial, ...],
+    found: Prompt | None,
+    published: PromptVersion | None,
+) -> UUID | None:
+    """The id of the prompt where it is the seed's to change, None where it is not."""
+    about = contents.prompt_content(wanted)
+    wording = contents.wording_content(wanted.version, partials)
     describe = seeding.judge(
         "prompt", wanted.name, about, contents.prompt_content(found) if found else None
     )
@@ -90,7 +129,7 @@ async def _seed(
         "prompt_version",
         wanted.name,
         wording,
-        contents.wording_content(published) if published else None,
+        contents.wording_content(published, published.partials) if published else None,
     )
     is_new = found is None and describe is Verdict.ADD
     is_theirs = found is not None and not seeding.was_seeded("prompt", wanted.name)
@@ -98,35 +137,97 @@ async def _seed(
         # Deleted, archived, or made by an admin: whatever the seed says, it stays so.
         is_same = describe is reword is Verdict.LEAVE
         seeding.count(Verdict.LEAVE if is_same else Verdict.KEEP)
-        return
+        return None
+    if reword is Verdict.UPDATE and found is not None and found.rollout is not None:
+        # Whoever splits callers between versions compares them, and is to see it through.
+        reword = Verdict.KEEP
     prompt_id = found.id if found else uuid7()
     if describe in (Verdict.ADD, Verdict.UPDATE):
         await seeding.execute(_PUT_PROMPT, _prompt_parameters(wanted, prompt_id))
         await seeding.remember("prompt", wanted.name, about)
     if reword is not Verdict.LEAVE:
+        version = await _add_version(seeding, wanted.version, prompt_id, partials)
         # Where an admin has published a wording of their own, the seed's is only offered.
-        await _add_version(
-            seeding, wanted.version, prompt_id, is_published=reword is not Verdict.KEEP
-        )
+        if reword is not Verdict.KEEP:
+            await _publish(seeding, version)
         await seeding.remember("prompt_version", wanted.name, wording)
     by_weight = (Verdict.ADD, Verdict.KEEP, Verdict.UPDATE, Verdict.LEAVE)
     seeding.count(min(describe, reword, key=by_weight.index))
+    return prompt_id
 
 
 async def _add_version(
-    seeding: Seeding, wanted: VersionDraft, prompt_id: UUID, is_published: bool
-) -> None:
-    status = PromptVersionStatus.PUBLISHED if is_published else PromptVersionStatus.DRAFT
-    version_id = uuid7()
-    parameters = _version_parameters(wanted) | {
-        "id": version_id,
-        "prompt_id": prompt_id,
-        "status": status.value,
-        "published_at": seeding.at if is_published else None,
-    }
-    await seeding.execute(_ADD_VERSION, parameters)
-    if is_published:
-        await seeding.execute(_PUBLISH, {"prompt_id": prompt_id, "version_id": version_id})
+    seeding: Seeding, wanted: VersionDraft, prompt_id: UUID, partials: tuple[PromptPartial, ...]
+) -> PromptVersion:
+    if partials:
+        numbers = {(row.name, row.template): row.number for row in await seeding.fetch(_NUMBERS)}
+        partials = _numbered(partials, numbers)
+    version = PromptVersion(
+        id=uuid7(),
+        prompt_id=prompt_id,
+        version=1,
+        status=PromptVersionStatus.DRAFT,
+        template=wanted.template,
+        system_template=wanted.system_template,
+        variables=wanted.variables,
+        task=wanted.task,
+        model=wanted.model,
+        parameters=wanted.parameters,
+        response_schema=wanted.response_schema,
+        change_note=_ORIGIN,
+        created_by=None,
+        created_at=seeding.at,
+        published_at=None,
+        on_interruption=wanted.on_interruption,
+        partials=partials,
+    )
+    parameters = {"tenant_id": PLATFORM_TENANT, "most": None, **version_row(version)}
+    return version_of((await seeding.connection.execute(ADD_VERSION, parameters)).one())
+
+
+def _numbered(
+    partials: tuple[PromptPartial, ...], numbers: Mapping[tuple[str, str], int]
+) -> tuple[PromptPartial, ...]:
+    """With the numbers that the texts have in the catalog; as it is where an admin deleted them."""
+    return tuple(
+        replace(
+            partial,
+            version=numbers.get((partial.name, partial.template), partial.version),
+            partials=_numbered(partial.partials, numbers),
+        )
+        for partial in partials
+    )
+
+
+async def _publish(seeding: Seeding, version: PromptVersion) -> None:
+    release = PromptRelease(
+        id=uuid7(),
+        prompt_id=version.prompt_id,
+        at=seeding.at,
+        kind=ReleaseKind.PUBLISHED,
+        weights={version.version: POINTS},
+        reason=_ORIGIN,
+    )
+    await record_release(
+        seeding.connection, PLATFORM_TENANT, release, {version.version}, version.id
+    )
+
+
+def _case_entry(
+    seeding: Seeding, prompt: str, prompt_id: UUID | None, test: PromptTestDraft
+) -> Entry:
+    """``prompt_id`` is None where it will not be written."""
+    parameters: dict[str, object] = {"most": None}
+    if prompt_id is not None:
+        case = PromptTestCase(
+            uuid7(), prompt_id, test.name, test.variables, test.assertions, seeding.at
+        )
+        parameters |= case_row(case)
+    return Entry(_key(prompt, test.name), contents.case_content(test), parameters)
+
+
+def _key(prompt: str, test: str) -> str:
+    return f"{prompt}/{test}"
 
 
 def _prompt_parameters(prompt: PromptDraft, prompt_id: UUID) -> dict[str, object]:
@@ -136,18 +237,5 @@ def _prompt_parameters(prompt: PromptDraft, prompt_id: UUID) -> dict[str, object
         "description": prompt.description,
         "category": prompt.category,
         "tags": list(prompt.tags),
-    }
-
-
-def _version_parameters(version: VersionDraft) -> dict[str, object]:
-    schema = version.response_schema
-    return {
-        "template": version.template,
-        "system_template": version.system_template,
-        "variables": json.dumps(variables_json(version.variables)),
-        "task": version.task.value,
-        "parameters": json.dumps(parameters_json(version.parameters)),
-        "response_schema": None if schema is None else json.dumps(schema),
-        "on_interruption": version.on_interruption.value,
-        "change_note": "Comes with the service.",
+        "publish_requires_tests": prompt.publish_requires_tests,
     }

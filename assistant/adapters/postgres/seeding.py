@@ -53,7 +53,7 @@ class Seeding:
     """One run, inside one transaction."""
 
     def __init__(self, connection: AsyncConnection, at: datetime) -> None:
-        self._connection = connection
+        self.connection = connection
         self.at = at
         self._counts: Counter[Verdict] = Counter()
         self._remembered: dict[tuple[str, str], bytes] = {}
@@ -96,6 +96,11 @@ class Seeding:
         is_untouched = current is not None and content_hash(current) in (seeded, hash_)
         return Verdict.UPDATE if is_untouched else Verdict.KEEP
 
+    def keep(self, kind: str, entry: Entry, current: JsonObject | None) -> None:
+        """Leave an entry as it is, or gone, whatever the seed says of it."""
+        verdict = self.judge(kind, entry.key, entry.content, current)
+        self.count(Verdict.LEAVE if verdict is Verdict.LEAVE else Verdict.KEEP)
+
     def was_seeded(self, kind: str, key: str) -> bool:
         return (kind, key) in self._remembered
 
@@ -104,7 +109,7 @@ class Seeding:
 
     async def fetch(self, statement: TextClause) -> list[Row[Any]]:
         """The platform's rows."""
-        result = await self._connection.execute(statement, {"tenant_id": PLATFORM_TENANT})
+        result = await self.connection.execute(statement, {"tenant_id": PLATFORM_TENANT})
         return list(result)
 
     async def remember(self, kind: str, key: str, content: JsonObject) -> None:
@@ -113,6 +118,6 @@ class Seeding:
 
     async def execute(self, statement: TextClause, parameters: Mapping[str, object]) -> None:
         """Write as the platform, at the time of this run."""
-        await self._connection.execute(
+        await self.connection.execute(
             statement, {"tenant_id": PLATFORM_TENANT, "at": self.at, **parameters}
         )

@@ -82,7 +82,7 @@ class PostgresSeeds:
                 },
                 rows.PUT_RULE,
             )
-            await seed_prompts(seeding, seed.prompts)
+            await seed_prompts(seeding, seed.prompts, seed.partials)
         return seeding.report()
 
 

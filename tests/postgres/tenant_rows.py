@@ -1,0 +1,91 @@
+"""One row of every table, for tests of who sees and writes what."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+CATALOG = (
+    "llm_models",
+    "model_groups",
+    "model_routing_rules",
+    "prompt_releases",
+    "prompt_rollouts",
+    "prompt_test_cases",
+    "prompt_versions",
+    "prompts",
+    "providers",
+)
+PRIVATE = (
+    "api_keys",
+    "circuits",
+    "completions",
+    "prompt_test_runs",
+    "prompt_version_hours",
+    "seeds",
+    "token_calibrations",
+    "usage_logs",
+)
+
+# One row per table for the tenant in :tenant, written as somebody who is above row security.
+ROWS = {
+    "providers": "INSERT INTO providers (tenant_id, name, kind) VALUES (:tenant, 'p', 'OLLAMA')",
+    "llm_models": (
+        "INSERT INTO llm_models (tenant_id, provider, name, capabilities, context_window) "
+        "VALUES (:tenant, 'p', 'm', '{CHAT}', 1)"
+    ),
+    "model_groups": "INSERT INTO model_groups VALUES (:tenant, 'g', '{p/m}')",
+    "model_routing_rules": (
+        "INSERT INTO model_routing_rules VALUES (:tenant, :id, 'r', 1, '{}', '{p/m}', true, now())"
+    ),
+    "prompts": (
+        "INSERT INTO prompts (tenant_id, id, name, category, created_at, updated_at) "
+        "VALUES (:tenant, :id, 'hello', 'c', now(), now())"
+    ),
+    "prompt_versions": (
+        "INSERT INTO prompt_versions (tenant_id, id, prompt_id, version, status, template, "
+        "variables, task, parameters, created_at) "
+        "VALUES (:tenant, :id, :id, 1, 'DRAFT', 't', '[]', 'GENERAL', '{}', now())"
+    ),
+    "prompt_rollouts": (
+        "INSERT INTO prompt_rollouts VALUES "
+        "(:tenant, :id, array_fill(1, '{100}'), 0.05, 0.5, 100, now(), '{}')"
+    ),
+    "prompt_releases": (
+        "INSERT INTO prompt_releases VALUES (:tenant, :id, :id, now(), 'PUBLISHED', '{\"1\": 100}')"
+    ),
+    "prompt_test_cases": (
+        "INSERT INTO prompt_test_cases VALUES (:tenant, :id, :id, 'n', '{}', '[]', now())"
+    ),
+    "prompt_test_runs": (
+        "INSERT INTO prompt_test_runs VALUES "
+        "(:tenant, :id, :id, :id, NULL, 'RUNNING', 1, '[]', now())"
+    ),
+    "prompt_version_hours": (
+        "INSERT INTO prompt_version_hours VALUES (:tenant, :id, now(), 0, 1, 1, 0, 1, 0, 0, 1)"
+    ),
+    "seeds": "INSERT INTO seeds VALUES (:tenant, 'provider', 'p', sha256('x'))",
+    "token_calibrations": (
+        "INSERT INTO token_calibrations VALUES (:tenant, 'p', 'm', 'b', 1, '{1}', now())"
+    ),
+    "circuits": "INSERT INTO circuits VALUES (:tenant, 'p', 'm', now())",
+    "api_keys": (
+        "INSERT INTO api_keys (tenant_id, id, name, prefix, secret_hash, scopes, created_at) "
+        "VALUES (:tenant, :id, 'n', 'p', sha256(:tenant::bytea), '{}', now())"
+    ),
+    "completions": (
+        "INSERT INTO completions (tenant_id, id, created_at, status, model, text, prompt_tokens, "
+        "completion_tokens, cached_tokens, is_estimated, cost, cache, decision, latency_ms) "
+        "VALUES (:tenant, :id, now(), 'RUNNING', '', '', 0, 0, 0, false, 0, 'MISS', '{}', 0)"
+    ),
+    "usage_logs": (
+        "INSERT INTO usage_logs (tenant_id, id, created_at, status, model, provider, "
+        "prompt_tokens, completion_tokens, cached_tokens, is_estimated, cost, saved_cost, cache, "
+        "latency_ms) "
+        "VALUES (:tenant, :id, now(), 'FAILED', '', '', 0, 0, 0, false, 0, 0, 'MISS', 0)"
+    ),
+}
+
+
+def insertion(table: str, tenant: str) -> str:
+    """The statement that writes one row for a tenant."""
+    return ROWS[table].replace(":tenant", f"'{tenant}'").replace(":id", f"'{uuid4()}'")
