@@ -200,6 +200,10 @@ class GraphQLEndpoint(GraphQL[Context, None]):
                 )
             except MissingQueryError:
                 raise BadUserInput("Send a GraphQL document as `query`.") from None
+            finally:
+                # They refer to who refers to them: left so, all that was loaded would wait for the
+                # garbage collector, which then holds up everybody.
+                context.loaders.clear()
         results = await self.schema.stream(
             asked.query,
             variable_values=asked.variables,

@@ -128,9 +128,31 @@ class Execution(StrawberryGraphQLCoreExecutionContext):
         # A thousand vectors are half a million numbers, which are what they shall be already.
         if _are_floats(return_type.of_type, result):
             return result  # type: ignore[no-any-return]
+        items = self._read_items(return_type.of_type, field_details_list, result)
+        if items is not None:
+            return items
         return super().complete_list_value(
             return_type, field_details_list, info, path, result, position_context
         )
+
+    def _read_items(
+        self, item_type: GraphQLOutputType, details: FieldDetailsList, result: Any
+    ) -> list[Any] | None:
+        """The items of a list of objects that are only read; None for any other list.
+
+        A page of prompts has a thousand versions, most of them asked for a number and a status.
+        """
+        type_ = get_nullable_type(item_type)
+        if not isinstance(result, list) or not isinstance(type_, GraphQLObjectType):
+            return None
+        selected, new_defer_usages, _ = self.collect_subfields(type_, details)
+        fields = [(name, self._reader(type_, each)) for name, each in selected.items()]
+        if new_defer_usages or not all(read for _, read in fields):
+            return None
+        try:
+            return [{name: read(item) for name, read in fields if read} for item in result]
+        except Exception:  # noqa: BLE001 - done again by the caller
+            return None
 
     def _reader(
         self, parent_type: GraphQLObjectType, details: FieldDetailsList

@@ -113,18 +113,12 @@ class PromptVersion:
     system_template: str | None = strawberry.field(
         description="Becomes the system message, where there is one."
     )
-    variables: list[PromptVariable] = strawberry.field(description="What the templates take.")
-    partials: list[PromptPartial] = strawberry.field(
-        description="What the templates include of other prompts, what those include among it; "
-        "each once, in order of first use."
-    )
     task: TaskType = strawberry.field(
         description="What kind of work this is; decides which models can serve it."
     )
     model: str | None = strawberry.field(
         description="A model id or group that it asks for; null leaves it to the routing."
     )
-    parameters: PromptParameters = strawberry.field(description="How to generate.")
     on_interruption: InterruptionPolicy = strawberry.field(
         description="What to do when a provider breaks off in the middle of an answer, unless the "
         "request says another thing than ERROR."
@@ -138,6 +132,24 @@ class PromptVersion:
     published_at: datetime | None = strawberry.field(description="When it was first published.")
     key: strawberry.Private[UUID]
     prompt_id: strawberry.Private[UUID]
+    row: strawberry.Private[domain.PromptVersion]
+
+    # Made only where they are asked for: a page of a catalog has a thousand versions.
+
+    @strawberry.field(description="What the templates take.")
+    def variables(self) -> list[PromptVariable]:
+        return [PromptVariable.of(variable) for variable in self.row.variables]
+
+    @strawberry.field(
+        description="What the templates include of other prompts, what those include among it; "
+        "each once, in order of first use."
+    )
+    def partials(self) -> list[PromptPartial]:
+        return [PromptPartial.of(partial) for partial in _included(self.row.partials)]
+
+    @strawberry.field(description="How to generate.")
+    def parameters(self) -> PromptParameters:
+        return PromptParameters.of(self.row.parameters)
 
     @strawberry.field(description="The prompt that it is a version of.")
     async def prompt(
@@ -169,11 +181,8 @@ class PromptVersion:
             status=version.status,
             template=version.template,
             system_template=version.system_template,
-            variables=[PromptVariable.of(variable) for variable in version.variables],
-            partials=[PromptPartial.of(partial) for partial in _included(version.partials)],
             task=version.task,
             model=version.model,
-            parameters=PromptParameters.of(version.parameters),
             on_interruption=version.on_interruption,
             response_schema=cast("JSON | None", version.response_schema),
             change_note=version.change_note,
@@ -182,6 +191,7 @@ class PromptVersion:
             published_at=version.published_at,
             key=version.id,
             prompt_id=version.prompt_id,
+            row=version,
         )
 
     @classmethod

@@ -73,6 +73,11 @@ class Query:
         return [0.5, float(last) if last != "null" else None]  # type: ignore[list-item]
 
     @strawberry.field
+    def parts(self, last: str) -> list[Plain | None]:
+        ends: dict[str, Any] = {"null": None, "other": Mixed(name="f", parts=[])}
+        return [Plain(name="c"), ends[last] if last in ends else broken(last)]
+
+    @strawberry.field
     def broken(self, what: str) -> Plain | None:
         return broken(what)
 
@@ -148,6 +153,18 @@ async def completion_stream(complete: Any) -> Any:
     services = cast(Any, SimpleNamespace(completions=SimpleNamespace(complete=complete)))
     context = Context(services, Caller("acme", "ada", None, frozenset()))
     return await create_schema().stream(STREAM, context_value=context)
+
+
+@pytest.mark.parametrize("last", ["null", "other", "name", "count", "colour"])
+@pytest.mark.parametrize("fields", ["name", "again: name count __typename", "id colour"])
+async def test_lists_of_objects_are_those_of_graphql_core(last: str, fields: str) -> None:
+    query = f'{{ parts(last: "{last}") {{ {fields} }} }}'
+
+    found = await OURS.execute(query)
+
+    expected = await STOCK.execute(query)
+    assert found.data == expected.data
+    assert found.errors == expected.errors
 
 
 async def test_an_event_that_was_delivered_takes_no_memory() -> None:
