@@ -199,6 +199,7 @@ def create_app(settings: Settings) -> Starlette:
                 store=release_store,
                 prompts=prompts,
                 clock=clock,
+                telemetry=telemetry,
                 interval_s=settings.rollout_check_interval_s,
             )
             embeddings = TextEmbedding(

@@ -136,6 +136,11 @@ class PrometheusTelemetry:
             "Callers turned away: not identified, or without the scope that a field needs.",
             "code",
         )
+        self._rollbacks = counter(
+            "assistant_prompt_rollbacks_total",
+            "New versions of prompts that were taken back by themselves, by this replica.",
+            "prompt",
+        )
         self._tokens = counter(
             "assistant_tokens_total",
             "Tokens that providers processed. kind: prompt, completion; cached is part of prompt.",
@@ -217,6 +222,10 @@ class PrometheusTelemetry:
             self._count(completion, prompt_name)
         except Exception:  # noqa: BLE001 - a request does not fail because it was not counted
             _log.warning("completion_not_counted", exc_info=True)
+
+    def version_taken_back(self, prompt_name: str) -> None:
+        """Count a new version of a prompt that was taken back."""
+        self._rollbacks.at(self._prompts.fold(prompt_name)).inc()
 
     def request_refused(self, code: str) -> None:
         """Count a caller who was turned away before there was a completion."""

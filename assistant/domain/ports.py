@@ -632,3 +632,7 @@ class Telemetry(Protocol):
     def request_refused(self, code: str) -> None:
         """A caller was turned away: not identified, or without the scope that a field needs."""
         ...
+
+    def version_taken_back(self, prompt_name: str) -> None:
+        """A new version of a prompt did worse than its rollout allows, and is given to nobody now."""
+        ...

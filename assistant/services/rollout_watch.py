@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from assistant.domain.ports import Clock, ReleaseStore, WatchedVersion
+from assistant.domain.ports import Clock, ReleaseStore, Telemetry, WatchedVersion
 from assistant.domain.prompt import Prompt
 from assistant.domain.rollout import PromptRelease, ReleaseKind, Rollout, breach
 from assistant.errors import StorageUnavailable
@@ -23,11 +23,18 @@ class RolloutWatch:
     """
 
     def __init__(
-        self, *, store: ReleaseStore, prompts: Prompts, clock: Clock, interval_s: float
+        self,
+        *,
+        store: ReleaseStore,
+        prompts: Prompts,
+        clock: Clock,
+        telemetry: Telemetry,
+        interval_s: float,
     ) -> None:
         self._store = store
         self._prompts = prompts
         self._clock = clock
+        self._telemetry = telemetry
         self._interval_s = interval_s
 
     async def watch(self) -> None:
@@ -90,6 +97,7 @@ class RolloutWatch:
         )
         if await self._store.roll_back(prompt, version.number, release):
             self._prompts.forget(prompt.tenant_id)
+            self._telemetry.version_taken_back(prompt.name)
             log.warning(
                 "version_taken_back", prompt=prompt.name, version=version.number, reason=reason
             )

@@ -89,12 +89,16 @@ class FakeLedgerStore:
 class FakeTelemetry:
     settled: list[Completion] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    taken_back: list[str] = field(default_factory=list)
 
     def completion_settled(self, completion: Completion, prompt_name: str | None) -> None:
         self.settled.append(completion)
 
     def request_refused(self, code: str) -> None:
         self.refused.append(code)
+
+    def version_taken_back(self, prompt_name: str) -> None:
+        self.taken_back.append(prompt_name)
 
 
 @dataclass

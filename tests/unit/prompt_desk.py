@@ -16,7 +16,14 @@ from assistant.services.models import Models
 from assistant.services.prompt_authoring import PromptAuthoring
 from assistant.services.prompt_releases import PromptReleases
 from assistant.services.prompts import Prompts
-from tests.unit.fakes import FakeClock, FakeModelStore, FakeProvider, catalog, model
+from tests.unit.fakes import (
+    FakeClock,
+    FakeModelStore,
+    FakeProvider,
+    FakeTelemetry,
+    catalog,
+    model,
+)
 from tests.unit.prompt_stores import FakeGate, FakePromptChanges, FakePromptStore, FakeReleases
 
 WRITER = frozenset({Scope.PROMPTS_WRITE})
@@ -32,6 +39,7 @@ class PromptDesk:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
+        self.telemetry = FakeTelemetry()
         self.rows = FakePromptStore()
         self.changes = FakePromptChanges(self.rows)
         self.release_store = FakeReleases(self.rows)

@@ -32,7 +32,11 @@ def watch(at: PromptDesk) -> RolloutWatch:
 
 def watching(at: PromptDesk, interval_s: float = 10.0) -> RolloutWatch:
     return RolloutWatch(
-        store=at.release_store, prompts=at.prompts, clock=at.clock, interval_s=interval_s
+        store=at.release_store,
+        prompts=at.prompts,
+        clock=at.clock,
+        telemetry=at.telemetry,
+        interval_s=interval_s,
     )
 
 
@@ -104,6 +108,7 @@ async def test_why_it_was_taken_back_is_recorded_and_that_nobody_did_it(
     assert [(line["event"], line["prompt"], line["version"]) for line in lines] == [
         ("version_taken_back", "greet", 2)
     ]
+    assert at.telemetry.taken_back == ["greet"]
 
 
 async def test_when_the_last_new_version_is_taken_back_the_rollout_ends(

@@ -92,6 +92,14 @@ def test_a_failure_is_counted_by_its_code_and_a_refusal_without_a_model() -> Non
     assert sample(telemetry, "assistant_refusals_total", "UNAUTHENTICATED") == 1
 
 
+def test_versions_of_prompts_that_were_taken_back_are_counted_by_prompt() -> None:
+    telemetry = PrometheusTelemetry()
+
+    telemetry.version_taken_back("greet")
+
+    assert sample(telemetry, "assistant_prompt_rollbacks_total", "greet") == 1
+
+
 def test_tokens_and_cost_belong_to_the_model_that_was_called() -> None:
     telemetry = PrometheusTelemetry()
     telemetry.completion_settled(ANSWERED)

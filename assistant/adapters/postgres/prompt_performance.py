@@ -107,11 +107,8 @@ class PostgresPromptPerformance:
         self, tenant_id: str, prompt_ids: Sequence[UUID], window: UsageWindow
     ) -> Mapping[UUID, PromptPerformance]:
         first_hour, last_hour = whole_hours(window)
-        rows = await self._fetch(
-            *(_PERFORMANCE, tenant_id, prompt_ids, window),
-            first_hour=first_hour,
-            last_hour=last_hour,
-        )
+        hours = {"first_hour": first_hour, "last_hour": last_hour}
+        rows = await self._fetch(_PERFORMANCE, tenant_id, prompt_ids, window, **hours)
         by_version: dict[UUID, dict[UUID, Performance]] = defaultdict(dict)
         for row in rows:
             by_version[row.prompt_id][row.version_id] = Performance(
