@@ -26,6 +26,7 @@ from assistant.prompts_output import (
 )
 from assistant.services import Services
 from assistant.services.catalog_checks import check_target
+from assistant.services.prompt_checks import check_reason
 from assistant.services.prompt_document_checks import check_file, read_included, read_prompts
 from assistant.services.prompt_documents import (
     find_in_catalog,
@@ -59,6 +60,13 @@ def _caller(tenant: str) -> Caller:
     except AssistantError as error:
         fail(error.message)
     return Caller(tenant, user_id=None, service_id="assistant-cli", scopes=EVERY_SCOPE)
+
+
+def _check_note(note: str | None) -> None:
+    try:
+        check_reason(note, "--note")
+    except AssistantError as error:
+        fail(error.message)
 
 
 def _found(paths: Iterable[Path]) -> Sequence[Path]:
@@ -191,6 +199,7 @@ def import_prompts(
 
     A version is added only where the wording differs; tests that no file has stay.
     """
+    _check_note(note)
     caller, settings, files = _caller(tenant), settings_or_end(), _read(paths)
 
     async def work(shown: Sequence[str] | None, may_change: bool) -> Sequence[str]:

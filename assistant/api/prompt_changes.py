@@ -110,7 +110,7 @@ class PromptVersionInput:
 class CreatePromptInput:
     name: str = strawberry.field(
         description="1 to 64 small letters, digits or hyphens; hides the platform's prompt of that "
-        "name."
+        "name, also while nothing of its own is published."
     )
     category: str = strawberry.field(description="Groups prompts by kind of work.")
     description: str | None = strawberry.field(default=None, description="What it is for.")

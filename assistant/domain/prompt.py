@@ -102,6 +102,38 @@ class PromptVersion:
     on_interruption: InterruptionPolicy = InterruptionPolicy.ERROR
     partials: tuple[PromptPartial, ...] = ()
 
+    @staticmethod
+    def of(
+        draft: VersionDraft,
+        partials: tuple[PromptPartial, ...],
+        *,
+        id_: UUID,
+        prompt_id: UUID,
+        created_at: datetime,
+        created_by: str | None = None,
+        number: int = 1,
+    ) -> PromptVersion:
+        """What ``draft`` says with the texts that it includes, never given to callers yet."""
+        return PromptVersion(
+            id=id_,
+            prompt_id=prompt_id,
+            version=number,
+            status=PromptVersionStatus.DRAFT,
+            template=draft.template,
+            system_template=draft.system_template,
+            variables=draft.variables,
+            task=draft.task,
+            model=draft.model,
+            parameters=draft.parameters,
+            response_schema=draft.response_schema,
+            change_note=draft.change_note,
+            created_by=created_by,
+            created_at=created_at,
+            published_at=None,
+            on_interruption=draft.on_interruption,
+            partials=partials,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:

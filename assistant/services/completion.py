@@ -15,7 +15,7 @@ from assistant.errors import RequestError, UpstreamError
 from assistant.services.answers import Answers
 from assistant.services.ledger import Ledger
 from assistant.services.models import Models
-from assistant.services.prompts import Prompts
+from assistant.services.prompts import Prompts, render_request
 from assistant.services.response_schema import ResponseSchema
 from assistant.services.routing import Router
 from assistant.services.work import Emit
@@ -58,7 +58,10 @@ class Completions:
         async with self._ledger.entry(request) as entry:
             request.caller.require(Scope.COMPLETE)
             check_request(request)
-            entry.prompt = prompt = await self._prompts.render(request)
+            asked = await self._prompts.find_asked(request)
+            # A version that does not take what callers give fails as one that is not answered.
+            entry.version = asked[1] if asked else None
+            entry.prompt = prompt = render_request(request, asked)
             catalog = await self._models.catalog(request.caller.tenant_id)
             route = await self._router.route(request, prompt, catalog)
             await entry.open(route)

@@ -53,11 +53,20 @@ def check_path(source: str, path: tuple[str, ...]) -> None:
         _Environment(source).compile(source)
     except (JSONPathError, SchemaRefused) as error:
         reason = error.message if isinstance(error, JSONPathError) else error
-        _refuse(str(reason), path, error)
+        _refuse(_in_words(str(reason)), path, error)
     except RecursionError as error:
         _refuse("it is nested too deep", path, error)
     except (OverflowError, ValueError) as error:
         _refuse("it holds a number that cannot be read", path, error)
+
+
+def _in_words(reason: str) -> str:
+    """The library's reason without its names of tokens, which say nothing to who wrote the path."""
+    if "TOKEN_ROOT" in reason:
+        return "it does not begin with $, as $.label does"
+    if "TOKEN_" in reason:
+        return "something is missing or left over; between selectors stands a comma"
+    return reason
 
 
 def _refuse(reason: str, path: tuple[str, ...], error: Exception) -> NoReturn:

@@ -24,7 +24,7 @@ from assistant.domain.identifier import time_of
 from assistant.domain.intervals import union_length
 from assistant.domain.model import Model
 from assistant.domain.ports import Clock, LedgerStore, Telemetry
-from assistant.domain.prompt import RenderedPrompt
+from assistant.domain.prompt import PromptVersion, RenderedPrompt
 from assistant.domain.route import Route
 from assistant.domain.values import JsonValue
 from assistant.errors import (
@@ -62,6 +62,8 @@ class LedgerEntry:
     def __init__(self, request: CompletionRequest, store: LedgerStore, clock: Clock) -> None:
         self.request = request
         self.id = clock.new_id()
+        self.version: PromptVersion | None = None
+        """What it counts for, whether it could be rendered or not."""
         self.prompt: RenderedPrompt | None = None
         self.route: Route | None = None
         self.model: Model | None = None
@@ -106,7 +108,7 @@ class LedgerEntry:
     @property
     def counted_prompt(self) -> str | None:
         # A name that nobody has found could be any text.
-        return self.request.prompt_name if self.prompt else None
+        return self.request.prompt_name if self.version else None
 
     def close(self, error: AssistantError | None) -> Completion:
         """The final record: how the completion ended and what it used."""
@@ -122,7 +124,6 @@ class LedgerEntry:
 
     def _record(self, status: CompletionStatus, error_code: ErrorCode | None) -> Completion:
         elapsed_s = self._clock.monotonic() - self._started
-        version = self.prompt.version if self.prompt else None
         return Completion(
             id=self.id,
             caller=self.request.caller,
@@ -131,7 +132,7 @@ class LedgerEntry:
             model=self.model.id if self.model else "",
             text="".join(self.text),
             finish_reason=self.finish_reason,
-            prompt_version_id=version.id if version else None,
+            prompt_version_id=self.version.id if self.version else None,
             usage=sum((attempt.usage for attempt in self.attempts), TokenUsage()),
             decision=Decision(
                 rule_name=self.route.rule_name if self.route else None,

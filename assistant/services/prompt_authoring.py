@@ -18,7 +18,6 @@ from assistant.domain.prompt import (
     PromptDraft,
     PromptPartial,
     PromptVersion,
-    PromptVersionStatus,
     VersionDraft,
 )
 from assistant.domain.rollout import POINTS, PromptRelease, ReleaseKind
@@ -149,24 +148,13 @@ class PromptAuthoring:
         partials: tuple[PromptPartial, ...],
     ) -> PromptVersion:
         """The first version of a prompt; the store gives later ones their number."""
-        return PromptVersion(
-            id=self._clock.new_id(),
+        return PromptVersion.of(
+            draft,
+            partials,
+            id_=self._clock.new_id(),
             prompt_id=prompt_id,
-            version=1,
-            status=PromptVersionStatus.DRAFT,
-            template=draft.template,
-            system_template=draft.system_template,
-            variables=draft.variables,
-            task=draft.task,
-            model=draft.model,
-            parameters=draft.parameters,
-            response_schema=draft.response_schema,
-            change_note=draft.change_note,
-            created_by=caller.user_id,
             created_at=self._clock.now(),
-            published_at=None,
-            on_interruption=draft.on_interruption,
-            partials=partials,
+            created_by=caller.user_id,
         )
 
     def _first_release(self, caller: Caller, prompt: Prompt, at: datetime) -> PromptRelease:

@@ -47,8 +47,9 @@ def check_tags(tags: Sequence[str]) -> None:
     check_all(*(partial(_check_tag, tags, index) for index in range(len(tags))))
 
 
-def check_reason(reason: str | None) -> None:
-    _check_prose(reason, "reason")
+def check_reason(reason: str | None, field: str = "reason") -> None:
+    """Let a reason pass that can be kept; ``field`` is where it was given."""
+    _check_prose(reason, field)
 
 
 def check_version(
@@ -108,9 +109,14 @@ def _check_share(shares: Sequence[tuple[int, int]], index: int, known: Collectio
     path = ("shares", str(index))
     number, weight = shares[index]
     if number not in known:
-        raise BadUserInput(f"There is no version {number}.", path=(*path, "version"))
+        raise BadUserInput(
+            f"There is no version {number}. `versions` of the prompt lists them.",
+            path=(*path, "version"),
+        )
     if any(number == earlier for earlier, _ in shares[:index]):
-        raise BadUserInput(f"Version {number} has two shares.", path=(*path, "version"))
+        raise BadUserInput(
+            f"Version {number} has two shares. Give it one, their sum.", path=(*path, "version")
+        )
     if not 1 <= weight <= POINTS:
         raise BadUserInput("A weight is 1 to 100 percent.", path=(*path, "weight"))
 

@@ -6,12 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from assistant.domain.prompt import (
-    PromptPartial,
-    PromptVersion,
-    PromptVersionStatus,
-    VersionDraft,
-)
+from assistant.domain.prompt import PromptPartial, PromptVersion, VersionDraft
 from assistant.domain.prompt_document import PromptDocument
 from assistant.errors import BadUserInput
 from assistant.services.rendering import included_as, partial_names
@@ -81,22 +76,6 @@ def partials_of(
 
 def version_of(draft: VersionDraft, partials: tuple[PromptPartial, ...]) -> PromptVersion:
     """A version that is in no catalog, to be read or rendered."""
-    return PromptVersion(
-        id=_NOBODY,
-        prompt_id=_NOBODY,
-        version=0,
-        status=PromptVersionStatus.DRAFT,
-        template=draft.template,
-        system_template=draft.system_template,
-        variables=draft.variables,
-        task=draft.task,
-        model=draft.model,
-        parameters=draft.parameters,
-        response_schema=draft.response_schema,
-        change_note=draft.change_note,
-        created_by=None,
-        created_at=_NEVER,
-        published_at=None,
-        on_interruption=draft.on_interruption,
-        partials=partials,
+    return PromptVersion.of(
+        draft, partials, id_=_NOBODY, prompt_id=_NOBODY, created_at=_NEVER, number=0
     )

@@ -17,9 +17,7 @@ from assistant.domain.rollout import (
     RolloutGuard,
     with_weights,
 )
-from assistant.domain.values import check_text
 from assistant.errors import BadUserInput, NotFound
-from assistant.services.catalog_checks import not_yours
 from assistant.services.prompt_checks import check_all, check_guard, check_reason, check_shares
 from assistant.services.prompts import Prompts
 
@@ -122,15 +120,7 @@ class PromptReleases:
         return await self._store.list_releases(tenant_id, prompt_ids, first, before)
 
     async def _changeable(self, caller: Caller, name: str) -> Prompt:
-        check_text(name, ("promptName",))
-        prompt = (await self._prompts.by_name(caller.tenant_id, [name])).get(name)
-        if prompt is None:
-            raise NotFound(
-                f"There is no prompt named '{name[:64]}'. The query `prompts {{ nodes {{ name }} }}` "
-                "lists what there is."
-            )
-        if prompt.tenant_id not in caller.may_change:
-            raise not_yours("prompt")
+        prompt = await self._prompts.get_changeable(caller, name)
         if prompt.is_archived:
             raise BadUserInput(
                 f"{prompt.name} is archived. Bring it back first: updatePrompt with isArchived false.",

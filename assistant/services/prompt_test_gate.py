@@ -28,7 +28,7 @@ def untested(run: PromptTestRun | None, cases: Sequence[PromptTestCase]) -> str 
         case PromptTestStatus.FAILED:
             passed = PromptTestOutcome.PASSED
             names = [result.case_name for result in run.results if result.outcome is not passed]
-            return f"In the run of {when} did not pass: {_some(names)}."
+            return f"In the run of {when} these did not pass: {_some(names)}."
         case PromptTestStatus.PASSED:
             tried = {result.case_id: result.case_updated_at for result in run.results}
             names = [case.name for case in cases if tried.get(case.id) != case.updated_at]

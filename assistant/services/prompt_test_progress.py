@@ -46,7 +46,8 @@ async def run_cases(
     ``record`` hears so, too, but for cases that end within a second of each other. Cancelling
     stops the cases that run, and the run is recorded as CANCELLED with those that had ended.
 
-    Raises: what ``record`` and ``emit`` raise.
+    Raises: what ``emit`` raises; StorageUnavailable where the start or the end of a run that went
+    through cannot be recorded.
     """
     progress = _Progress(run, record, clock)
     waiting = list(enumerate(cases))[::-1]
@@ -87,7 +88,11 @@ class _Progress:
     async def record(self) -> None:
         if self._clock.monotonic() - self._recorded_at >= RECORD_INTERVAL_S:
             self._recorded_at = self._clock.monotonic()
-            await self._record(self.run)
+            try:
+                await self._record(self.run)
+            except StorageUnavailable as error:
+                # Answers are paid for: the run goes on, and its end is recorded or is an error.
+                self._log_unrecorded(error)
 
     async def end(self, running: _Running) -> None:
         """Stop what still runs, and say for good what has become of the run."""
@@ -107,7 +112,10 @@ class _Progress:
             if is_whole:
                 raise
             # Why it ended early is what must be heard of.
-            log.warning("test_run_not_recorded", run_id=str(self.run.id), reason=error.message)
+            self._log_unrecorded(error)
+
+    def _log_unrecorded(self, error: StorageUnavailable) -> None:
+        log.warning("test_run_not_recorded", run_id=str(self.run.id), reason=error.message)
 
 
 def _place(found: tuple[int, PromptTestResult]) -> int:

@@ -21,15 +21,12 @@ from assistant.domain.prompt_test import (
     PromptTestStatus,
     assertion_json,
 )
-from assistant.domain.values import check_text
 from assistant.errors import BadUserInput, NotFound
-from assistant.services.catalog_checks import not_yours
 from assistant.services.completion import discard
 from assistant.services.json_paths import is_same
 from assistant.services.prompt_assertions import check_draft
 from assistant.services.prompt_checks import check_all
 from assistant.services.prompt_test_gate import untested
-from assistant.services.prompt_test_making import new_case, unsaved_prompt
 from assistant.services.prompt_test_progress import Tell, run_cases
 from assistant.services.prompt_trials import Asks, Trials
 from assistant.services.prompts import Prompts
@@ -77,12 +74,12 @@ class PromptTests:
         """
         caller.require(Scope.PROMPTS_WRITE)
         check_draft(draft)
-        prompt = await self._changeable(caller, prompt_name)
+        prompt = await self._prompts.get_changeable(caller, prompt_name)
         cases = await self._cases(prompt.tenant_id, prompt)
         found = next((case for case in cases if case.name == draft.name), None)
         if found is not None and _is_worded(found, draft):
             return found
-        case = new_case(prompt.id, draft, self._clock)
+        case = self._case(prompt.id, draft)
         stored = await self._store.put_case(prompt.tenant_id, case, MAX_CASES)
         if stored is None:
             raise BadUserInput(f"A prompt has at most {MAX_CASES} tests. Delete some first.")
@@ -147,8 +144,8 @@ class PromptTests:
         """
         _require_scopes(caller)
         _check_document(document)
-        unsaved = unsaved_prompt(document, partials, caller, self._clock)
-        cases = [new_case(unsaved[0].id, draft, self._clock) for draft in document.tests]
+        unsaved = self._unsaved(caller, document, partials)
+        cases = [self._case(unsaved[0].id, draft) for draft in document.tests]
         request = CompletionRequest(
             caller=caller, unsaved=unsaved, model=model, feature=TEST_FEATURE
         )
@@ -218,17 +215,42 @@ class PromptTests:
     async def _cases(self, tenant_id: str, prompt: Prompt) -> Sequence[PromptTestCase]:
         return (await self._store.list_cases(tenant_id, [prompt.id])).get(prompt.id, ())
 
-    async def _changeable(self, caller: Caller, name: str) -> Prompt:
-        check_text(name, ("promptName",))
-        prompt = (await self._prompts.by_name(caller.tenant_id, [name])).get(name)
-        if prompt is None:
-            raise NotFound(
-                f"There is no prompt named '{name[:64]}'. The query "
-                "`prompts { nodes { name } }` lists what there is."
-            )
-        if prompt.tenant_id not in caller.may_change:
-            raise not_yours("prompt")
-        return prompt
+    def _case(self, prompt_id: UUID, draft: PromptTestDraft) -> PromptTestCase:
+        return PromptTestCase(
+            id=self._clock.new_id(),
+            prompt_id=prompt_id,
+            name=draft.name,
+            variables=draft.variables,
+            assertions=draft.assertions,
+            updated_at=self._clock.now(),
+        )
+
+    def _unsaved(
+        self, caller: Caller, document: PromptDocument, partials: tuple[PromptPartial, ...]
+    ) -> tuple[Prompt, PromptVersion]:
+        """The prompt of a file and its one version, as the caller's tenant might have them."""
+        draft, at = document.prompt, self._clock.now()
+        prompt = Prompt(
+            id=self._clock.new_id(),
+            tenant_id=caller.tenant_id,
+            name=draft.name,
+            description=draft.description,
+            category=draft.category,
+            tags=draft.tags,
+            published_version_id=None,
+            is_archived=False,
+            created_by=caller.user_id,
+            created_at=at,
+            updated_at=at,
+        )
+        return prompt, PromptVersion.of(
+            draft.version,
+            partials,
+            id_=self._clock.new_id(),
+            prompt_id=prompt.id,
+            created_at=at,
+            created_by=caller.user_id,
+        )
 
     def _as_it_is(self, run: PromptTestRun) -> PromptTestRun:
         abandoned_at = run.started_at + ABANDONED

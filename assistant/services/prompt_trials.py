@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Protocol
@@ -82,7 +82,8 @@ class Trials:
                 # One by one: what was judged before one that cannot be is kept.
                 results.append(await self._judge(assertion, asked, answer, spent))  # noqa: PERF401
         except AssistantError as error:
-            result = _error(case, error, "The answer could not be judged: ")
+            judge = f" by the prompt {JUDGE}" if _is_for_a_judge(case, results) else ""
+            result = _error(case, error, f"The answer could not be judged{judge}: ")
         else:
             has_passed = all(result.passed for result in results)
             outcome = PromptTestOutcome.PASSED if has_passed else PromptTestOutcome.FAILED
@@ -147,6 +148,11 @@ class Trials:
 def _question(rendered: RenderedPrompt) -> str:
     said = [m.content for m in rendered.messages if m.role is MessageRole.USER]
     return said[-1] if said else ""
+
+
+def _is_for_a_judge(case: PromptTestCase, results: Sequence[AssertionResult]) -> bool:
+    """Whether it is a prompt that had to judge next: what went wrong is of that, not of ours."""
+    return isinstance(case.assertions[len(results)], JudgedBy)
 
 
 def _error(case: PromptTestCase, error: AssistantError, what: str = "") -> PromptTestResult:

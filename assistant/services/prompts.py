@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from assistant.domain.caller import PLATFORM_TENANT
+from assistant.domain.caller import PLATFORM_TENANT, Caller
 from assistant.domain.completion import CompletionRequest, Message, MessageRole
 from assistant.domain.model import TaskType
 from assistant.domain.ports import PromptStore
@@ -21,6 +21,7 @@ from assistant.domain.rollout import subject_of
 from assistant.domain.tokens import estimate_tokens
 from assistant.domain.values import check_text
 from assistant.errors import NotFound
+from assistant.services.catalog_checks import not_yours
 from assistant.services.last_known import LastKnown
 from assistant.services.rendering import render_prompt
 
@@ -78,26 +79,35 @@ class Prompts:
 
     async def render(self, request: CompletionRequest) -> RenderedPrompt:
         """The messages that ``request`` would send. Raises NotFound, BadUserInput."""
-        found = await self._asked_for(request)
-        if found is not None:
-            prompt, version = found
-            return replace(render_prompt(version, request.variables), prompt=prompt)
-        messages = request.messages or (Message(MessageRole.USER, request.text or ""),)
-        return RenderedPrompt(
-            version=None,
-            messages=messages,
-            task=TaskType.GENERAL,
-            variables={},
-            estimated_tokens=estimate_tokens(messages),
-        )
+        return render_request(request, await self.find_asked(request))
 
-    async def _asked_for(self, request: CompletionRequest) -> tuple[Prompt, PromptVersion] | None:
+    async def find_asked(self, request: CompletionRequest) -> tuple[Prompt, PromptVersion] | None:
+        """What ``request`` is to be rendered with; None where it brings its own messages.
+
+        Raises: NotFound, BadUserInput.
+        """
         if request.prompt_name is None:
             return request.unsaved
         tenant_id, name = request.caller.tenant_id, request.prompt_name
         if request.prompt_version is not None:
             return await self.get_version(tenant_id, name, request.prompt_version)
         return await self.get_served(tenant_id, name, subject_of(request.caller))
+
+    async def get_changeable(self, caller: Caller, name: str) -> Prompt:
+        """A prompt that the caller may change, as the database has it now.
+
+        Raises: NotFound, BadUserInput; Forbidden for one of the platform's.
+        """
+        check_text(name, ("promptName",))
+        prompt = (await self.by_name(caller.tenant_id, [name])).get(name)
+        if prompt is None:
+            raise NotFound(
+                f"There is no prompt named '{name[:64]}'. The query `prompts {{ nodes {{ name }} }}` "
+                "lists what there is."
+            )
+        if prompt.tenant_id not in caller.may_change:
+            raise not_yours("prompt")
+        return prompt
 
     # Batches for the API's loaders: one statement each.
 
@@ -126,6 +136,23 @@ class Prompts:
         """A page of the prompts that the tenant sees. Raises BadUserInput."""
         query.check()
         return await self._store.list_prompts(tenant_id, query)
+
+
+def render_request(
+    request: CompletionRequest, asked: tuple[Prompt, PromptVersion] | None
+) -> RenderedPrompt:
+    """The messages of ``request``, by the prompt that was ``asked`` for. Raises BadUserInput."""
+    if asked is not None:
+        prompt, version = asked
+        return replace(render_prompt(version, request.variables), prompt=prompt)
+    messages = request.messages or (Message(MessageRole.USER, request.text or ""),)
+    return RenderedPrompt(
+        version=None,
+        messages=messages,
+        task=TaskType.GENERAL,
+        variables={},
+        estimated_tokens=estimate_tokens(messages),
+    )
 
 
 def _not_found(name: str, what: str) -> NotFound:

@@ -99,5 +99,9 @@ class RolloutWatch:
             self._prompts.forget(prompt.tenant_id)
             self._telemetry.version_taken_back(prompt.name)
             log.warning(
-                "version_taken_back", prompt=prompt.name, version=version.number, reason=reason
+                "version_taken_back",
+                tenant_id=prompt.tenant_id,
+                prompt_name=prompt.name,
+                version=version.number,
+                reason=reason,
             )

@@ -207,14 +207,12 @@ async def test_the_catalog_lists_the_seeds_in_pages(service: RunningService) -> 
                 versions(first: 5) { nodes { version } pageInfo { hasNextPage } } }
         pageInfo { hasNextPage endCursor } } }"""
     names: list[str] = []
-    after = None
-    for _ in range(10):
+    after, has_more = None, True
+    while has_more:
         page = (await service.graphql(query, {"after": after}))["data"]["prompts"]
         names += [node["name"] for node in page["nodes"]]
         assert all(node["publishedVersion"]["status"] == "PUBLISHED" for node in page["nodes"])
-        if not page["pageInfo"]["hasNextPage"]:
-            break
-        after = page["pageInfo"]["endCursor"]
+        after, has_more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
 
     assert names == sorted(names)
     assert {

@@ -103,9 +103,9 @@ async def test_publishing_what_is_published_changes_its_history_only(
 @pytest.mark.parametrize(
     ("now", "expected", "problem"),
     [
-        (1, 2, "Version 1 is published now, and not version 2 as expected"),
-        (1, 0, "Version 1 is published now, and not none as expected"),
-        (None, 2, "No version is published now, and not version 2 as expected"),
+        (1, 2, "Version 1 is published now, but version 2 was expected"),
+        (1, 0, "Version 1 is published now, but none was expected"),
+        (None, 2, "No version is published now, but version 2 was expected"),
     ],
 )
 async def test_nobody_publishes_over_what_they_did_not_expect(

@@ -21,6 +21,7 @@ from assistant.domain.completion import (
     TextDelta,
 )
 from assistant.domain.ports import TimeLimits
+from assistant.domain.prompt import PromptVariable
 from assistant.errors import (
     BadUserInput,
     ErrorCode,
@@ -33,6 +34,7 @@ from assistant.errors import (
 )
 from assistant.services.streaming import stream
 from tests.unit.fakes import FakeProvider, answering, model, statuses
+from tests.unit.routing_desk import rendered
 from tests.unit.world import World, request_of
 
 
@@ -225,6 +227,22 @@ async def test_a_refusal_ends_a_stream_as_data_and_is_counted() -> None:
     assert event.completion_id == world.store.settled[0].id
     assert world.store.opened == []
     assert world.store.settled[0].error_code is ErrorCode.BAD_USER_INPUT
+
+
+async def test_a_version_fails_with_those_whose_variables_it_does_not_take() -> None:
+    world = World({"ollama/a": answering("x")})
+    about = rendered(variables=(PromptVariable("text"),), template="{{text}}", partials=())
+    assert about.prompt is not None and about.version is not None
+    request = request_of(text=None, unsaved=(about.prompt, about.version))
+
+    with pytest.raises(BadUserInput, match="needs text"):
+        await world.flow.complete(request)
+
+    [settled] = world.store.settled
+    assert (settled.status, settled.prompt_version_id) == (
+        CompletionStatus.FAILED,
+        about.version.id,
+    )
 
 
 async def test_a_caller_without_the_scope_is_forbidden_and_counted() -> None:

@@ -95,6 +95,22 @@ def test_what_is_not_a_path_is_refused(path: str) -> None:
     assert len(error.value.message) < 500
 
 
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("", "it does not begin with $, as $.label does."),
+        ("label", "it does not begin with $, as $.label does."),
+        ("@.label", "it does not begin with $, as $.label does."),
+        ("$[1 2]", "something is missing or left over; between selectors stands a comma."),
+        ("$[?@.a = 1]", "unexpected token '='."),
+    ],
+)
+def test_what_is_wrong_with_a_path_is_said_without_names_of_tokens(path: str, reason: str) -> None:
+    with pytest.raises(BadUserInput) as error:
+        check_path(path, ("path",))
+    assert error.value.message.endswith(f": {reason}")
+
+
 MANY: JsonValue = [{"a": place, "b": [{"c": "text"}] * 3} for place in range(20_000)]
 
 

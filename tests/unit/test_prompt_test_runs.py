@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from assistant.domain.caller import Caller, Scope
 from assistant.domain.prompt import PromptDraft, PromptPartial
@@ -160,6 +161,21 @@ async def test_a_run_that_cannot_be_recorded_is_not_begun(desk: TrialDesk) -> No
     with pytest.raises(StorageUnavailable):
         await desk.run()
     assert desk.asks.asked == []
+
+
+async def test_a_run_goes_on_where_the_database_is_away_for_a_moment(desk: TrialDesk) -> None:
+    await cases(desk, *(f"Paris {number}" for number in range(6)))
+
+    async def hear(run: PromptTestRun) -> None:
+        desk.clock.advance(1)
+        desk.store.is_away = len(run.results) in (2, 3)
+
+    with capture_logs() as lines:
+        run = await desk.tests.run(TESTER, "capital", 1, None, hear)
+
+    assert (run.status, run.passed) == (PromptTestStatus.PASSED, 6)
+    assert desk.store.recorded[-1] == run
+    assert {line["event"] for line in lines} == {"test_run_not_recorded"}
 
 
 async def test_a_run_whose_end_cannot_be_recorded_says_so(desk: TrialDesk) -> None:

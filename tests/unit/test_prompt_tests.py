@@ -170,7 +170,7 @@ async def test_what_failed_last_holds_the_version_up_by_name(desk: TrialDesk) ->
     await desk.run()
     message = await held_up(desk, prompt, version)
     assert (
-        "In the run of 2026-03-14 15:09 UTC did not pass: "
+        "In the run of 2026-03-14 15:09 UTC these did not pass: "
         "'two 0', 'two 1', 'two 2', 'two 3', 'two 4' and 2 more."
     ) in message
 

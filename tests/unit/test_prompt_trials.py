@@ -169,7 +169,7 @@ async def test_a_judge_that_gives_no_verdict_makes_the_case_an_error(
     assert result.outcome is PromptTestOutcome.ERROR
     assert result.error_code is ErrorCode.INVALID_RESPONSE
     assert result.message is not None
-    assert result.message.startswith("The answer could not be judged: ")
+    assert result.message.startswith("The answer could not be judged by the prompt judge: ")
     assert result.cost == Decimal("0.04"), "it was paid all the same"
 
 

@@ -101,9 +101,9 @@ class PostgresPromptReleases:
             _, published = await _lock(connection, tenant_id, version.prompt_id)
             if expected is not None and expected != (published or 0):
                 raise Conflict(
-                    f"{f'Version {published}' if published else 'No version'} is published now, and "
-                    f"not {f'version {expected}' if expected else 'none'} as expected. Look at what "
-                    "has changed and decide anew."
+                    f"{f'Version {published}' if published else 'No version'} is published now, but "
+                    f"{f'version {expected}' if expected else 'none'} was expected. Look at what has "
+                    "changed and decide anew."
                 )
             await _end_rollout(connection, tenant_id, version.prompt_id)
             await record_release(connection, tenant_id, release, {version.version}, version.id)

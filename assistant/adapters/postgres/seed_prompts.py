@@ -33,7 +33,6 @@ from assistant.domain.prompt import (
     PromptDraft,
     PromptPartial,
     PromptVersion,
-    PromptVersionStatus,
     VersionDraft,
 )
 from assistant.domain.prompt_document import PromptDocument
@@ -162,24 +161,12 @@ async def _add_version(
     if partials:
         numbers = {(row.name, row.template): row.number for row in await seeding.fetch(_NUMBERS)}
         partials = _numbered(partials, numbers)
-    version = PromptVersion(
-        id=uuid7(),
+    version = PromptVersion.of(
+        replace(wanted, change_note=_ORIGIN),
+        partials,
+        id_=uuid7(),
         prompt_id=prompt_id,
-        version=1,
-        status=PromptVersionStatus.DRAFT,
-        template=wanted.template,
-        system_template=wanted.system_template,
-        variables=wanted.variables,
-        task=wanted.task,
-        model=wanted.model,
-        parameters=wanted.parameters,
-        response_schema=wanted.response_schema,
-        change_note=_ORIGIN,
-        created_by=None,
         created_at=seeding.at,
-        published_at=None,
-        on_interruption=wanted.on_interruption,
-        partials=partials,
     )
     parameters = {"tenant_id": PLATFORM_TENANT, "most": None, **version_row(version)}
     return version_of((await seeding.connection.execute(ADD_VERSION, parameters)).one())
