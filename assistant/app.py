@@ -191,6 +191,7 @@ def create_app(settings: Settings) -> Starlette:
                 store=PostgresPromptTests(db),
                 prompts=prompts,
                 completions=completions,
+                models=models,
                 embedder=embedder,
                 clock=clock,
             )

@@ -11,6 +11,7 @@ from assistant.api.context import Context
 from assistant.domain import completion as domain
 from assistant.domain.completion import InterruptionPolicy, MessageRole
 from assistant.domain.model import RoutingStrategy
+from assistant.domain.prompt_test import TEST_FEATURE
 from assistant.domain.values import JsonObject
 from assistant.errors import BadUserInput
 
@@ -115,6 +116,11 @@ class CompletionRequest:
         ):
             if value is not None and not isinstance(value, dict):
                 raise BadUserInput(f"{name} must be a JSON object, as in {{}}.", path=(name,))
+        if self.feature == TEST_FEATURE:
+            raise BadUserInput(
+                f"feature {TEST_FEATURE} is for runs of prompts' tests. Choose another name.",
+                path=("feature",),
+            )
         return domain.CompletionRequest(
             caller=context.caller,
             prompt_name=self.prompt_name,

@@ -51,6 +51,7 @@ class Prompt:
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it was last changed.")
     key: strawberry.Private[UUID]
+    owner: strawberry.Private[str]
     published_version_id: strawberry.Private[UUID | None]
     running: strawberry.Private[Rollout | None]
 
@@ -105,15 +106,18 @@ class Prompt:
         return [PromptTestCase.of(case) for case in cases or ()]
 
     @strawberry.field(
-        description="Every change of which versions callers get, newest first.",
+        description="Every change of which versions callers get, newest first. Of the platform's "
+        "prompts only its operator sees by whom and why.",
         directives=[list_size()],
     )
     async def releases(
         self, info: Info, first: FIRST = 20, after: AFTER = None
     ) -> PromptReleaseConnection:
         before = decode_cursor(after)[1] if after else None
-        found = await loaders.releases_page(info, first + 1, before).load(self.key)
-        return PromptReleaseConnection.of(found or (), first, after)
+        found = await loaders.releases_page(info, first + 1, before).load(self.key) or ()
+        if self.owner not in info.context.caller.may_change:
+            found = [release.for_others() for release in found]
+        return PromptReleaseConnection.of(found, first, after)
 
     @classmethod
     def of(cls, prompt: domain.Prompt) -> Self:
@@ -129,6 +133,7 @@ class Prompt:
             created_at=prompt.created_at,
             updated_at=prompt.updated_at,
             key=prompt.id,
+            owner=prompt.tenant_id,
             published_version_id=prompt.published_version_id,
             running=prompt.rollout,
         )

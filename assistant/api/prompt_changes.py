@@ -109,8 +109,8 @@ class PromptVersionInput:
 @strawberry.input(description="A prompt with its first version.")
 class CreatePromptInput:
     name: str = strawberry.field(
-        description="1 to 64 small letters, digits or hyphens; hides the platform's prompt of that "
-        "name, also while nothing of its own is published."
+        description="1 to 64 small letters, digits or hyphens. Once published, it takes the place of "
+        "the platform's prompt of that name."
     )
     category: str = strawberry.field(description="Groups prompts by kind of work.")
     description: str | None = strawberry.field(default=None, description="What it is for.")

@@ -20,6 +20,7 @@ from assistant.domain.caller import Scope
 from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import TaskType
 from assistant.domain.prompt import PromptVersionStatus, VariableType
+from assistant.errors import BadUserInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from assistant.api.prompt import Prompt
     from assistant.api.prompt_test_run import PromptTestRun
 
+_MOST_RUNS: Final = 20
 READERS: Final = (Scope.COMPLETE, Scope.PROMPTS_WRITE)
 """Who may read the catalog: those who use prompts and those who write them."""
 
@@ -162,7 +164,8 @@ class PromptVersion:
         return Prompt.of(found)
 
     @strawberry.field(
-        description="The tenant's runs of the prompt's tests against this version, newest first.",
+        description="The tenant's runs of the prompt's tests against this version, newest first; at "
+        "most 20.",
         directives=[slice_size()],
     )
     async def test_runs(
@@ -170,6 +173,8 @@ class PromptVersion:
     ) -> list[Annotated[PromptTestRun, strawberry.lazy("assistant.api.prompt_test_run")]]:
         from assistant.api.prompt_test_run import PromptTestRun
 
+        if first > _MOST_RUNS:
+            raise BadUserInput(f"testRuns gives at most {_MOST_RUNS} at once.", path=("first",))
         runs = await loaders.test_runs(info, first).load(self.key)
         return [PromptTestRun.of(run) for run in runs or ()]
 

@@ -454,6 +454,8 @@ class ReleaseStore(Protocol):
     async def set_rollout(self, prompt: Prompt, rollout: Rollout, release: PromptRelease) -> None:
         """Split callers as ``rollout`` says; what the versions did so far no longer counts.
 
+        One that gives all to the published version ends the rollout.
+
         Raises Conflict where who gets what has been changed since ``prompt`` was read.
         """
         ...

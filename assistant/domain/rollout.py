@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -177,3 +177,7 @@ class PromptRelease:
     user_id: str | None = None
     service_id: str | None = None
     reason: str | None = None
+
+    def for_others(self) -> PromptRelease:
+        """What tenants may know of the platform's: not by whom and why, which tells of all of them."""
+        return replace(self, user_id=None, service_id=None, reason=None)

@@ -6,6 +6,7 @@ everything that is wrong before they do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
@@ -24,6 +25,7 @@ MAX_SHARES = 10
 MAX_SAMPLES = 1_000_000
 MAX_COST_MARGIN = 1_000
 
+_COMMENTS = re.compile(r"\{\{![^}]*\}\}")
 _MAX_LABEL = 64
 _MAX_PROSE = 2_000
 
@@ -152,7 +154,7 @@ def _check_margin(margin: float | None, most: int, name: str) -> None:
 
 
 def _check_says_something(draft: VersionDraft) -> None:
-    if not draft.template.strip():
+    if not _COMMENTS.sub("", draft.template).strip():
         raise BadUserInput(
             "template must not be empty: it is the message that a model answers.",
             path=("template",),

@@ -104,12 +104,9 @@ class PromptReleases:
         await self._require_tested(caller, prompt, shared)
         weights = dict(shares)
         release = self._release(caller, prompt, ReleaseKind.ROLLOUT, weights, reason)
-        if len(weights) == 1:
-            await self._store.publish(prompt.tenant_id, published, published.version, release)
-        else:
-            points = running.points if running else (published.version,) * POINTS
-            rollout = Rollout(with_weights(points, weights), self._clock.now(), guard)
-            await self._store.set_rollout(prompt, rollout, release)
+        points = running.points if running else (published.version,) * POINTS
+        rollout = Rollout(with_weights(points, weights), self._clock.now(), guard)
+        await self._store.set_rollout(prompt, rollout, release)
         changed, _ = await self._as_it_is_now(prompt, published.version)
         return changed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -15,6 +15,7 @@ from assistant.domain.prompt import Prompt, PromptPartial, PromptVersion
 from assistant.domain.prompt_document import PromptDocument
 from assistant.domain.prompt_test import (
     TEST_FEATURE,
+    JudgedBy,
     PromptTestCase,
     PromptTestDraft,
     PromptTestRun,
@@ -22,8 +23,10 @@ from assistant.domain.prompt_test import (
     assertion_json,
 )
 from assistant.errors import BadUserInput, NotFound
+from assistant.services.catalog_checks import check_target
 from assistant.services.completion import discard
 from assistant.services.json_paths import is_same
+from assistant.services.models import Models
 from assistant.services.prompt_assertions import check_draft
 from assistant.services.prompt_checks import check_all
 from assistant.services.prompt_test_gate import untested
@@ -48,10 +51,12 @@ class PromptTests:
         store: PromptTestStore,
         prompts: Prompts,
         completions: Asks,
+        models: Models,
         embedder: Embedder,
         clock: Clock,
     ) -> None:
         self._store = store
+        self._models = models
         self._prompts = prompts
         self._trials = Trials(completions, prompts, embedder)
         self._clock = clock
@@ -74,6 +79,7 @@ class PromptTests:
         """
         caller.require(Scope.PROMPTS_WRITE)
         check_draft(draft)
+        await self._check_models(caller.tenant_id, _judges(draft))
         prompt = await self._prompts.get_changeable(caller, prompt_name)
         cases = await self._cases(prompt.tenant_id, prompt)
         found = next((case for case in cases if case.name == draft.name), None)
@@ -120,6 +126,7 @@ class PromptTests:
                 f"{prompt.name} has no tests. Add some first, with the mutation setPromptTest.",
                 path=("promptName",),
             )
+        await self._check_models(caller.tenant_id, ((("model",), model),))
         request = CompletionRequest(
             caller=caller,
             prompt_name=prompt_name,
@@ -209,6 +216,14 @@ class PromptTests:
             clock=self._clock,
         )
 
+    async def _check_models(
+        self, tenant_id: str, named: Iterable[tuple[tuple[str, ...], str | None]]
+    ) -> None:
+        catalog = await self._models.catalog(tenant_id)
+        for path, model in named:
+            if model is not None:
+                check_target(model, catalog, path)
+
     async def _record(self, tenant_id: str, run: PromptTestRun) -> None:
         await self._store.put_run(tenant_id, run, MAX_RUNS)
 
@@ -257,6 +272,12 @@ class PromptTests:
         if run.status is PromptTestStatus.RUNNING and self._clock.now() > abandoned_at:
             return replace(run, status=PromptTestStatus.CANCELLED, ended_at=abandoned_at)
         return run
+
+
+def _judges(draft: PromptTestDraft) -> Iterable[tuple[tuple[str, ...], str | None]]:
+    for place, assertion in enumerate(draft.assertions):
+        if isinstance(assertion, JudgedBy):
+            yield ("assertions", str(place), "judged_by", "model"), assertion.model
 
 
 def _require_scopes(caller: Caller) -> None:

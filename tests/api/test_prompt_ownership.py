@@ -94,6 +94,40 @@ async def test_what_the_operator_changes_every_tenant_gets(strict: RunningServic
     assert await rendered(strict, writer(), name) == "Version 2."
 
 
+async def test_who_released_the_platforms_prompts_and_why_is_the_operators_to_know(
+    strict: RunningService,
+) -> None:
+    me, name = operator(), f"shared-{uuid4().hex[:8]}"
+    prompt = await made(strict, me, name)
+    await add_version(strict, me, prompt, template="Version 2.")
+    given = {"promptName": name, "version": 2, "reason": "two of acme's requests failed"}
+    await answered(strict, me, PUBLISH, input=given)
+    query = """query ($name: String!) { promptByName(name: $name) {
+        releases(first: 1) { nodes { kind reason changedBy { id } shares { weight } } } } }"""
+
+    mine = await answered(strict, me, query, name=name)
+    theirs = await answered(strict, writer(), query, name=name)
+
+    known = {"kind": "PUBLISHED", "shares": [{"weight": 100}]}
+    ada = {"changedBy": {"id": "ada"}, "reason": "two of acme's requests failed"}
+    assert mine["releases"]["nodes"] == [known | ada]
+    assert theirs["releases"]["nodes"] == [known | {"changedBy": None, "reason": None}]
+
+
+async def test_until_a_prompt_of_ones_own_is_published_callers_get_the_platforms(
+    strict: RunningService,
+) -> None:
+    me = writer()
+    own = await made(
+        strict, me, "extract-keywords", publish=False, initialVersion={"template": "Mine."}
+    )
+    await rendered(strict, me, "extract-keywords", text="Something.")
+
+    await answered(strict, me, PUBLISH, input={"promptName": own["name"], "version": 1})
+
+    assert await rendered(strict, me, "extract-keywords") == "Mine."
+
+
 async def test_a_prompt_of_ones_own_hides_the_platforms_until_nobody_else_sees_it(
     strict: RunningService,
 ) -> None:

@@ -256,6 +256,46 @@ async def test_a_case_without_an_answer_is_an_error_of_that_case(service: Runnin
     assert result["assertions"] == []
 
 
+async def test_a_model_that_there_is_not_is_said_before_anything_is_asked_and_leaves_no_run(
+    service: RunningService,
+) -> None:
+    me = writer()
+    await subject(service, me)
+    await set_test(service, me, GOOD)
+
+    run = await answered(service, me, TEST, input=FIRST | {"model": "builtin/extractiv"})
+    judge = await set_test(
+        service, me, {"judgedBy": {"rubric": "Is short.", "model": "ollama/lama"}}, name="judged"
+    )
+
+    assert refused(run) == [("BAD_USER_INPUT", ["input", "model"])]
+    assert "builtin/extractive" in said(run)
+    path = ["input", "assertions", "0", "judgedBy", "model"]
+    assert refused(judge) == [("BAD_USER_INPUT", path)]
+    assert (await answered(service, me, RUNS))["version"]["testRuns"] == []
+
+
+async def test_at_most_twenty_runs_are_given_at_once(service: RunningService) -> None:
+    me = writer()
+    await subject(service, me)
+
+    answer = await service.graphql(RUNS, {"first": 21}, me)
+
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_callers_cannot_pass_as_tests_and_so_stay_out_of_the_figures(
+    service: RunningService,
+) -> None:
+    query = """mutation { generateCompletion(input: { text: "Hi.", feature: "prompt-tests" }) {
+        text } }"""
+
+    answer = await service.graphql(query, {}, writer())
+
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    assert "Choose another name" in answer["errors"][0]["message"]
+
+
 async def test_runs_are_kept_newest_first_and_are_not_in_the_figures(
     service: RunningService,
 ) -> None:

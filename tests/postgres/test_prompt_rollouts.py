@@ -201,22 +201,40 @@ async def test_the_rollouts_of_all_tenants_are_listed(
 @pytest.mark.parametrize(
     "rollout",
     [
-        Rollout((1,) * 99, NOW),
+        Rollout((1, 2) * 49, NOW),
         Rollout((0,) * 100, NOW),
-        Rollout((1,) * 100, NOW, RolloutGuard(1.5)),
-        Rollout((1,) * 100, NOW, RolloutGuard(float("nan"))),
-        Rollout((1,) * 100, NOW, RolloutGuard(cost_margin=-1)),
-        Rollout((1,) * 100, NOW, RolloutGuard(min_samples=0)),
+        Rollout((1, 2) * 50, NOW, RolloutGuard(1.5)),
+        Rollout((1, 2) * 50, NOW, RolloutGuard(float("nan"))),
+        Rollout((1, 2) * 50, NOW, RolloutGuard(cost_margin=-1)),
+        Rollout((1, 2) * 50, NOW, RolloutGuard(min_samples=0)),
     ],
-    ids=["99 points", "no version", "margin", "NaN", "cost", "samples"],
+    ids=["98 points", "no version", "margin", "NaN", "cost", "samples"],
 )
 async def test_the_database_itself_refuses_what_the_service_should_have(
     releases: PostgresPromptReleases, database: Database, rollout: Rollout
 ) -> None:
-    prompt, _ = await add(database)
+    prompt, _ = await add(database, versions=2)
 
     with pytest.raises(DBAPIError, match="check constraint"):
         await releases.set_rollout(prompt, rollout, a_release(prompt, {1: 100}))
+
+
+async def test_all_to_the_published_version_ends_a_rollout_unless_somebody_changed_it_meanwhile(
+    releases: PostgresPromptReleases, database: Database
+) -> None:
+    read, _ = await add(database, versions=2)
+    await split(releases, read, {1: 70, 2: 30})
+    (split_now,) = (await PostgresPrompts(database).prompts_by_id("acme", [read.id])).values()
+    alone = Rollout((1,) * 100, NOW)
+
+    with pytest.raises(Conflict):
+        await releases.set_rollout(read, alone, a_release(read, {1: 100}))
+    await releases.set_rollout(split_now, alone, a_release(read, {1: 100}))
+
+    served = await PostgresPrompts(database).find_served("acme", read.name)
+    assert served is not None and served.prompt.rollout is None
+    assert list(served.versions) == [1]
+    assert await releases.list_rollouts() == []
 
 
 # ------------------------------------------------------------------ watching

@@ -122,14 +122,26 @@ async def test_a_tenants_prompt_hides_the_platforms_of_the_same_name(
     assert await prompts.list_prompts("globex", PromptQuery()) == [theirs]
 
 
-@pytest.mark.parametrize("is_archived", [True, False])
-async def test_a_tenants_prompt_hides_the_platforms_even_when_it_cannot_be_used(
-    prompts: PostgresPrompts, database: Database, is_archived: bool
+async def test_an_archived_prompt_of_a_tenant_still_hides_the_platforms(
+    prompts: PostgresPrompts, database: Database
 ) -> None:
     await add(database, "platform", "summary")
-    await add(database, "acme", "summary", published_number=None, is_archived=is_archived)
+    await add(database, "acme", "summary", published_number=None, is_archived=True)
 
     assert await prompts.find_served("acme", "summary") is None
+
+
+async def test_while_a_tenant_writes_a_prompt_its_callers_still_get_the_platforms(
+    prompts: PostgresPrompts, database: Database
+) -> None:
+    platforms, _ = await add(database, "platform", "summary")
+    own, (version,) = await add(database, "acme", "summary", published_number=None)
+
+    served = await prompts.find_served("acme", "summary")
+
+    assert served is not None and served.prompt == platforms
+    assert await prompts.prompts_by_name("acme", ["summary"]) == {"summary": own}
+    assert await prompts.find_version("acme", "summary", 1) == (own, version)
 
 
 async def test_another_tenants_prompt_does_not_exist(

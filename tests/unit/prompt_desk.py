@@ -46,9 +46,9 @@ class PromptDesk:
         self.gate = FakeGate()
         self.prompts = Prompts(self.rows)
         known = catalog(model("ollama/llama3.2:3b"), groups=[ModelGroup("fast", ("ollama/x",))])
-        models = Models(FakeModelStore(known), lambda _config: FakeProvider(), 30.0)
+        self.models = Models(FakeModelStore(known), lambda _config: FakeProvider(), 30.0)
         self.authoring = PromptAuthoring(
-            store=self.changes, prompts=self.prompts, models=models, clock=self.clock
+            store=self.changes, prompts=self.prompts, models=self.models, clock=self.clock
         )
         self.releases = PromptReleases(
             store=self.release_store, prompts=self.prompts, tests=self.gate, clock=self.clock

@@ -56,6 +56,8 @@ class FakePromptStore:
     async def find_served(self, tenant_id: str, name: str) -> ServedPrompt | None:
         self.hear("find_served")
         prompt = self.visible(tenant_id).get(name)
+        if prompt is not None and not prompt.is_archived and prompt.published_version_id is None:
+            prompt = self.visible(PLATFORM_TENANT).get(name)
         if prompt is None or prompt.is_archived:
             return None
         published = self.published_number(prompt)
@@ -195,7 +197,10 @@ class FakeReleases:
         self.rows.hear("set_rollout")
         if not self._is_as_read(prompt):
             raise Conflict("Somebody else has changed which versions callers get.")
-        self._serve(replace(self.rows.prompts[prompt.id], rollout=rollout), release)
+        alone = len(rollout.weights) == 1
+        self._serve(
+            replace(self.rows.prompts[prompt.id], rollout=None if alone else rollout), release
+        )
 
     async def roll_back(self, prompt: Prompt, number: int, release: PromptRelease) -> bool:
         self.rows.hear("roll_back")

@@ -183,6 +183,7 @@ class TrialDesk:
             store=self.store,
             prompts=self.desk.prompts,
             completions=self.asks,
+            models=self.desk.models,
             embedder=self.embedder,
             clock=self.clock,
         )

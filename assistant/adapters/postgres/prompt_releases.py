@@ -125,11 +125,7 @@ class PostgresPromptReleases:
                 return False
             points = tuple(published if n == number else n for n in now.rollout.points)
             rollout = Rollout(points, release.at, now.rollout.guard)
-            if set(points) == {published}:
-                await _end_rollout(connection, prompt.tenant_id, prompt.id)
-                await record_release(connection, prompt.tenant_id, release, {published})
-            else:
-                await _split(connection, prompt, rollout, published, release)
+            await _split(connection, prompt, rollout, published, release)
         return True
 
     async def list_rollouts(self) -> Sequence[tuple[str, UUID]]:
@@ -194,7 +190,12 @@ async def _split(
     published: int | None,
     release: PromptRelease,
 ) -> None:
+    """As the rollout says; one that gives all to the published version ends."""
     numbers = {*rollout.points} | ({published} if published else set())
+    if numbers == {published}:
+        await _end_rollout(connection, prompt.tenant_id, prompt.id)
+        await record_release(connection, prompt.tenant_id, release, numbers)
+        return
     put = {
         "tenant_id": prompt.tenant_id,
         "prompt_id": prompt.id,

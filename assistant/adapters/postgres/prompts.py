@@ -35,16 +35,21 @@ _VISIBLE = """
     AND (p.tenant_id = :tenant_id OR NOT EXISTS (
         SELECT FROM prompts AS own WHERE own.tenant_id = :tenant_id AND own.name = p.name))
 """
+# Callers are not left with nothing while a prompt of their own is being written.
+_SERVED = _VISIBLE.replace(
+    "own.name = p.name",
+    "own.name = p.name AND (own.published_version_id IS NOT NULL OR own.is_archived)",
+)
 _WITH_VERSION = f"""
     SELECT {PROMPT_COLUMNS}, {VERSION_COLUMNS}
-    FROM {PROMPTS} JOIN prompt_versions AS v ON v.tenant_id = p.tenant_id
-    WHERE {_VISIBLE} AND p.name = :name AND NOT p.is_archived
+    FROM {PROMPTS} JOIN prompt_versions AS v ON v.tenant_id = p.tenant_id AND v.prompt_id = p.id
+    WHERE p.name = :name AND NOT p.is_archived
 """
 _FIND_SERVED = text(
-    f"{_WITH_VERSION} AND v.prompt_id = p.id "
+    f"{_WITH_VERSION} AND {_SERVED} "
     "AND (v.id = p.published_version_id OR v.version = ANY(r.points))"
 )
-_FIND_VERSION = text(f"{_WITH_VERSION} AND v.prompt_id = p.id AND v.version = :number")
+_FIND_VERSION = text(f"{_WITH_VERSION} AND {_VISIBLE} AND v.version = :number")
 _PROMPTS = f"SELECT {PROMPT_COLUMNS} FROM {PROMPTS}"
 _BY_ID = text(
     f"{_PROMPTS} WHERE p.tenant_id IN (:tenant_id, :platform) AND p.id = ANY(CAST(:ids AS uuid[]))"
