@@ -34,6 +34,7 @@ from assistant.services.prompt_documents import (
     is_same_document,
     published_documents,
 )
+from assistant.services.prompt_file_partials import partials_of
 from assistant.services.prompt_files import (
     PromptFileError,
     find_prompt_files,
@@ -42,7 +43,6 @@ from assistant.services.prompt_files import (
 )
 from assistant.services.prompt_import import PromptImport
 from assistant.services.prompt_import_step import ImportStep
-from assistant.services.prompt_includes import partials_of
 from assistant.services.prompt_lint import lint
 from assistant.services.seeds import SEEDS
 

@@ -20,8 +20,8 @@ from assistant.services.prompt_checks import (
     check_tags,
     check_version,
 )
+from assistant.services.prompt_file_partials import included, version_of
 from assistant.services.prompt_files import PromptFileError, describe_problem, read_prompt
-from assistant.services.prompt_includes import included, version_of
 from assistant.services.prompt_partials import check_no_circle
 from assistant.services.rendering import render_prompt
 

@@ -14,8 +14,8 @@ from assistant.services.models import Models
 from assistant.services.prompt_authoring import PromptAuthoring
 from assistant.services.prompt_document_checks import check_file
 from assistant.services.prompt_documents import find_in_catalog
+from assistant.services.prompt_file_partials import in_order, included, partials_of
 from assistant.services.prompt_import_step import ImportStep, Known, plan_step
-from assistant.services.prompt_includes import in_order, included, partials_of
 from assistant.services.prompt_releases import PromptReleases
 from assistant.services.prompt_test_progress import Tell
 from assistant.services.prompt_tests import PromptTests

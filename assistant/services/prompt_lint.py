@@ -11,13 +11,13 @@ from assistant.domain.prompt import PromptPartial, VariableType
 from assistant.domain.prompt_document import PromptDocument
 from assistant.errors import BadUserInput
 from assistant.services.prompt_document_checks import check_document
+from assistant.services.prompt_file_partials import Circle, included, partials_of
 from assistant.services.prompt_files import (
     PromptFileError,
     describe_problem,
     prompt_files_in,
     read_prompt,
 )
-from assistant.services.prompt_includes import Circle, included, partials_of
 
 _ASKS_FOR_JSON = re.compile(r"\bJSON (?:object|array|list|document|value)?\b|\b(?:as|in) JSON\b")
 

@@ -16,12 +16,12 @@ from assistant.domain.prompt_document import PromptDocument
 from assistant.domain.seed import Seed, SeedRule
 from assistant.errors import BadUserInput
 from assistant.services.prompt_document_checks import check_file, read_prompts
+from assistant.services.prompt_file_partials import Circle, partials_of
 from assistant.services.prompt_files import (
     PromptFileError,
     prompt_files_in,
     validation_problems,
 )
-from assistant.services.prompt_includes import Circle, partials_of
 from assistant.services.rules import check_conditions
 
 SEEDS = Path(assistant.__file__).parent.parent / "seeds"

@@ -194,7 +194,7 @@ def including(name: str) -> Seed:
     )
 
 
-async def test_what_a_prompt_includes_is_kept_with_it_under_the_numbers_of_the_catalog(
+async def test_what_a_prompt_file_partials_is_kept_with_it_under_the_numbers_of_the_catalog(
     seeds: PostgresSeeds, database: Database
 ) -> None:
     await seeds.apply(including("Ann"), DAY_1)

@@ -12,7 +12,7 @@ from assistant.domain.completion import TextDelta
 from assistant.domain.ports import TimeLimits
 from assistant.domain.prompt_test import Assertion, JudgedBy, SimilarTo
 from assistant.services.prompt_assertions import check_answer
-from assistant.services.prompt_includes import version_of
+from assistant.services.prompt_file_partials import version_of
 from assistant.services.rendering import render_prompt
 from tests.providers.embedding_files import installed_embedding
 from tests.providers.test_builtin import call

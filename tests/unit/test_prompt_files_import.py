@@ -26,8 +26,8 @@ from assistant.domain.prompt_test import (
     PromptTestDraft,
 )
 from assistant.domain.rollout import Rollout
+from assistant.services.prompt_file_partials import Circle, in_order, partials_of, version_of
 from assistant.services.prompt_import_step import ImportStep, Known, plan_step
-from assistant.services.prompt_includes import Circle, in_order, partials_of, version_of
 
 FILE = Path("prompts/hello.yaml")
 NOW = datetime(2026, 3, 14, tzinfo=UTC)

@@ -18,7 +18,7 @@ from assistant.domain.prompt_test import JudgedBy, PromptTestDraft, SimilarTo
 from assistant.domain.values import JsonObject, JsonValue
 from assistant.errors import SchemaViolated
 from assistant.services.prompt_assertions import check_answer
-from assistant.services.prompt_includes import version_of
+from assistant.services.prompt_file_partials import version_of
 from assistant.services.prompt_lint import lint
 from assistant.services.rendering import render_prompt
 from assistant.services.response_schema import ResponseSchema

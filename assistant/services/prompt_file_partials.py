@@ -1,4 +1,4 @@
-"""What prompts of files include of one another, before any of them is in the catalog."""
+"""The partials of prompts in files: what they include of one another before any is in the catalog."""
 
 from __future__ import annotations
 
