@@ -29,6 +29,12 @@ def free_port() -> int:
         return port
 
 
+def heed_signals() -> None:
+    """Let a process that is about to start end by signals, also where pytest runs under nohup."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @dataclass
 class RunningService:
     """A started service. ``log`` is the file that its output goes to."""
@@ -114,6 +120,7 @@ async def running_service(
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "assistant", "serve",
             env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+            preexec_fn=heed_signals,
         )  # fmt: skip
     # Shorter than the service keeps an idle connection: no request meets one that is closing.
     connector = aiohttp.TCPConnector(keepalive_timeout=2)

@@ -16,7 +16,7 @@ import pytest
 
 from tests.api.test_main_job import COMPLETE, STREAM, as_user, usage
 from tests.providers.fake_ollama import FakeOllama, Reply
-from tests.running_service import RunningService, free_port, running_service
+from tests.running_service import RunningService, free_port, heed_signals, running_service
 
 ALICE = as_user("alice")
 ASK = {"input": {"text": "Go."}}
@@ -123,6 +123,7 @@ async def test_a_service_that_is_stopped_while_it_starts_leaves_no_database_runn
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "assistant", "serve",
         env=inherited | settings, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        preexec_fn=heed_signals,
     )  # fmt: skip
     async with asyncio.timeout(60):
         while not (tmp_path / "data" / "postgres.new").exists():
