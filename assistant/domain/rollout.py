@@ -141,7 +141,7 @@ def breach(guard: RolloutGuard, old: ReleaseFigures, new: ReleaseFigures) -> str
 def _is_beyond_chance(old: ReleaseFigures, new: ReleaseFigures) -> bool:
     """Whether equal versions would hardly ever differ so much, however often they are compared.
 
-    Two proportions, pooled, three standard errors. Source: simulated, docs/prompts.md.
+    Two proportions, pooled, three standard errors. Source: simulated, tests/quality/rollouts.py.
     """
     failing = (old.failed + new.failed) / (old.requests + new.requests)
     standard_error = sqrt(failing * (1 - failing) * (1 / old.requests + 1 / new.requests))

@@ -58,6 +58,23 @@ async def test_publishing_archives_what_was_published_and_is_recorded(
     assert (await history(releases, prompt))[0] == release
 
 
+async def test_history_is_in_the_order_in_which_things_happened_whatever_the_clocks_say(
+    releases: PostgresPromptReleases, database: Database
+) -> None:
+    prompt, versions = await add(database, versions=3)
+    behind = a_release(prompt, {3: 100}, at=LATER - timedelta(hours=1))
+    ahead = a_release(prompt, {2: 100}, at=LATER)
+    assert behind.id < ahead.id
+
+    await releases.publish("acme", versions[1], None, ahead)
+    await releases.publish("acme", versions[2], None, behind)
+
+    newest, before, *_ = await history(releases, prompt)
+    assert (newest.weights, before.weights) == ({3: 100}, {2: 100})
+    assert (newest.at, before.at) == (LATER, LATER)
+    assert (await read(database, prompt))[0].updated_at == LATER
+
+
 async def test_going_back_keeps_the_time_of_the_first_publication(
     releases: PostgresPromptReleases, database: Database
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -39,6 +40,10 @@ _SET_PUBLISHED = text(
     WHERE tenant_id = :tenant_id AND id = :prompt_id
     """
 )
+_NEWEST = text(
+    "SELECT id, at FROM prompt_releases WHERE tenant_id = :tenant_id AND prompt_id = :prompt_id "
+    "ORDER BY id DESC LIMIT 1"
+)
 _ADD_RELEASE = text(
     f"""
     INSERT INTO prompt_releases (tenant_id, {RELEASE_COLUMNS})
@@ -57,9 +62,15 @@ async def record_release(
 ) -> None:
     """Let callers get the versions ``numbers`` and no others, and add ``release`` to the history.
 
-    ``published_version_id`` None leaves the published version as it is.
+    ``published_version_id`` None leaves the published version as it is. The prompt is locked.
     """
-    changed = {"tenant_id": tenant_id, "prompt_id": release.prompt_id, "at": release.at}
+    key = {"tenant_id": tenant_id, "prompt_id": release.prompt_id}
+    newest = (await connection.execute(_NEWEST, key)).first()
+    if newest is not None and release.id <= newest.id:
+        # Made before the lock was had, or by a clock that is behind: history is what happened.
+        id_, at = UUID(int=newest.id.int + 1), max(release.at, newest.at)
+        release = replace(release, id=id_, at=at)
+    changed = key | {"at": release.at}
     await connection.execute(_SET_STATUSES, changed | {"numbers": sorted(numbers)})
     await connection.execute(
         _SET_PUBLISHED, changed | {"published_version_id": published_version_id}
