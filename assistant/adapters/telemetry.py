@@ -24,6 +24,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from assistant import __version__
+from assistant.domain.cache import CacheLevel, CacheLookup, ShadowVerdict
 from assistant.domain.completion import Attempt, AttemptOutcome, Completion, Operation
 
 _log = structlog.get_logger(__name__)
@@ -36,9 +37,11 @@ OTHER = "other"
 
 _MAX_LABEL_VALUES = 200
 _MAX_SERIES = 2_000
+_REMEMBERED_LOOKUPS = 1_000.0
 
 # The service's own time is a few milliseconds; a whole answer may take minutes.
 _OVERHEAD_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_LOOKUP_S = (0.00002, 0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25)
 _DURATION_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 # As the GenAI conventions recommend. Source:
 # https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
@@ -79,6 +82,24 @@ class _Series:
                 values = (OTHER,) * len(values)
             child = self._children[values] = self._metric.labels(*values)
         return child
+
+
+class _Rate:
+    """How many of the last about a thousand were hits: older ones count less and less."""
+
+    def __init__(self) -> None:
+        self._hits = self._all = 0.0
+
+    def add(self, *, is_hit: bool) -> None:
+        self._hits += is_hit
+        self._all += 1.0
+        if self._all > _REMEMBERED_LOOKUPS:
+            self._hits /= 2
+            self._all /= 2
+
+    @property
+    def share(self) -> float:
+        return self._hits / self._all if self._all else math.nan
 
 
 class _Each(Collector):
@@ -156,6 +177,30 @@ class PrometheusTelemetry:
             "Cost in USD that answers from the cache did not cause. A float, so approximate.",
             "model",
         )
+        self._lookups = counter(
+            "assistant_cache_lookups_total",
+            "Looks into one level of the cache. outcome: hit, miss; timeout and error fall open.",
+            *("level", "outcome"),
+        )
+        self._lookup_duration = histogram(
+            "assistant_cache_lookup_duration_seconds",
+            "One look into one level of the cache. semantic: the search, guards included.",
+            _LOOKUP_S,
+            "level",
+        )
+        self._hit_rates = {level: _Rate() for level in CacheLevel}
+        self.watch_each(
+            "assistant_cache_hit_rate",
+            "Share of hits among the last looks into one level of the cache, about a thousand.",
+            ("level",),
+            lambda: {(level.value,): rate.share for level, rate in self._hit_rates.items()},
+        )
+        self._shadow_checks = counter(
+            "assistant_cache_shadow_checks_total",
+            "Semantic hits that were compared with what a model says. verdict: same, different, "
+            "failed.",
+            "verdict",
+        )
         self._overhead = histogram(
             "assistant_overhead_seconds",
             "The service's own time in a completion: all but what providers were at work.",
@@ -222,6 +267,16 @@ class PrometheusTelemetry:
             self._count(completion, prompt_name)
         except Exception:  # noqa: BLE001 - a request does not fail because it was not counted
             _log.warning("completion_not_counted", exc_info=True)
+
+    def cache_looked_up(self, level: CacheLevel, outcome: CacheLookup, latency_s: float) -> None:
+        """Count a look into one level of the cache."""
+        self._lookups.at(level.value, outcome.value).inc()
+        self._lookup_duration.at(level.value).observe(latency_s)
+        self._hit_rates[level].add(is_hit=outcome is CacheLookup.HIT)
+
+    def cache_shadow_checked(self, verdict: ShadowVerdict) -> None:
+        """Count a semantic hit that was compared with what a model says."""
+        self._shadow_checks.at(verdict.value).inc()
 
     def version_taken_back(self, prompt_name: str) -> None:
         """Count a new version of a prompt that was taken back."""

@@ -17,9 +17,9 @@ from assistant.api.model import Model, model_of
 from assistant.api.money import Money, usd
 from assistant.api.prompt_version import PromptVersion, version_of
 from assistant.domain import completion as domain
+from assistant.domain.cache import CacheOutcome
 from assistant.domain.completion import (
     AttemptOutcome,
-    CacheOutcome,
     CompletionStatus,
     FinishReason,
 )

@@ -8,9 +8,9 @@ from typing import TypeVar
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
+from assistant.domain.cache import CacheOutcome
 from assistant.domain.completion import (
     AttemptOutcome,
-    CacheOutcome,
     CompletionStatus,
     FinishReason,
     InterruptionPolicy,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
+from assistant.domain.cache import CacheOutcome, CachePolicy, CacheVerdict
 from assistant.domain.caller import Caller
 from assistant.domain.model import RoutingStrategy
 from assistant.domain.values import JsonObject, JsonValue, check_json, check_text
@@ -117,6 +118,7 @@ class CompletionRequest:
     requires_accuracy: bool = False
     strategy: RoutingStrategy | None = None
     on_interruption: InterruptionPolicy = InterruptionPolicy.ERROR
+    cache: CachePolicy = CachePolicy.DEFAULT
     feature: str | None = None
     metadata: JsonObject | None = None
     unsaved: tuple[Prompt, PromptVersion] | None = None
@@ -206,16 +208,6 @@ class FinishReason(StrEnum):
     ERROR = "ERROR"
 
 
-class CacheOutcome(StrEnum):
-    """Whether the answer came from the cache, and how."""
-
-    MISS = "MISS"
-    EXACT = "EXACT"
-    SEMANTIC = "SEMANTIC"
-    COALESCED = "COALESCED"
-    BYPASSED = "BYPASSED"
-
-
 class Operation(StrEnum):
     """What a model was used for, by the name that telemetry has for it."""
 
@@ -271,14 +263,25 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How an answer came about."""
+    """How an answer came about. What was saved is what the answer had taken when it was made.
+
+    ``cache`` is None where the request ended before the cache was asked.
+    """
 
     rule_name: str | None = None
     candidates: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    similarity: float | None = None
     overhead_ms: float = 0.0
+    cache: CacheVerdict | None = None
+    saved_tokens: int = 0
     saved_cost: Decimal = Decimal(0)
+
+    @property
+    def similarity(self) -> float | None:
+        """Cosine with the question that was answered; None where it was not found by meaning."""
+        if self.cache is None or self.cache.outcome is not CacheOutcome.SEMANTIC:
+            return None
+        return self.cache.similarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +300,7 @@ class Completion:
     finish_reason: FinishReason | None = None
     prompt_version_id: UUID | None = None
     usage: TokenUsage = TokenUsage()
-    cache: CacheOutcome = CacheOutcome.MISS
+    cache: CacheOutcome = CacheOutcome.BYPASSED
     decision: Decision = field(default_factory=Decision)
     latency_ms: int = 0
     error_code: ErrorCode | None = None

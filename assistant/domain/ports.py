@@ -9,10 +9,26 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from uuid import UUID
 
 from assistant.domain.api_key import ApiKey
+from assistant.domain.cache import (
+    CacheEntry,
+    CacheFigures,
+    CacheKey,
+    CacheLevel,
+    CacheLookup,
+    CacheSelection,
+    CacheUpkeep,
+    FlightEvent,
+    FlightKey,
+    Landing,
+    Lead,
+    ShadowVerdict,
+    WarmingTask,
+)
 from assistant.domain.completion import (
     Completion,
     GenerationParameters,
     Message,
+    ProgressEvent,
     ProviderEvent,
 )
 from assistant.domain.model import (
@@ -553,6 +569,113 @@ class LedgerStore(Protocol):
         ...
 
 
+class CacheStore(Protocol):
+    """Kept answers, shared by all replicas. What is removed is announced to all of them.
+
+    Reads and writes of many requests share their statements. Nothing here needs to be durable.
+
+    Raises: StorageUnavailable.
+    """
+
+    async def find(self, key: CacheKey) -> CacheEntry | None:
+        """The newest entry of the very same request that has not expired; without its vector."""
+        ...
+
+    async def find_or_lead(self, key: CacheKey, flight: FlightKey) -> CacheEntry | Lead:
+        """As ``find``; where there is none, whether the caller is the one who asks for it.
+
+        At any time at most one of all replicas leads a flight. Whoever leads it lands it.
+        """
+        ...
+
+    async def find_similar(
+        self, key: CacheKey, vector: Vector, most: int
+    ) -> Sequence[tuple[CacheEntry, float]]:
+        """The nearest entries of ``key``'s scope and their cosine with ``vector``, nearest first.
+
+        Without their vectors.
+        """
+        ...
+
+    async def keep(self, entry: CacheEntry) -> None:
+        """Keep an answer, in place of an older one of the same key."""
+        ...
+
+    async def count_hits(self, hits: Mapping[tuple[str, UUID], int]) -> None:
+        """Add to how often entries, by tenant and id, were of use."""
+        ...
+
+    async def judge(
+        self, tenant_id: str, id_: UUID, min_similarity: float, rejected: bytes | None = None
+    ) -> None:
+        """Set from which similarity on the entry answers, and what it must never answer again."""
+        ...
+
+    async def remove(self, tenant_id: str, id_: UUID) -> bool:
+        """Whether it was there."""
+        ...
+
+    async def clear(self, tenant_id: str, selection: CacheSelection) -> int:
+        """Remove what is selected; how many that were."""
+        ...
+
+    async def get_entry(self, tenant_id: str, id_: UUID) -> CacheEntry | None:
+        """Without its vector; None where it has expired or was removed."""
+        ...
+
+
+class FlightStore(Protocol):
+    """Questions that are being asked, known to all replicas: one asks, the others listen.
+
+    A flight whose leader has not been heard of for three seconds is anybody's to lead.
+
+    Raises: StorageUnavailable.
+    """
+
+    def lead(self, flight: FlightKey, events: Sequence[ProgressEvent]) -> None:
+        """Keep the flight alive, and tell its ``events`` to whoever listens as the list grows."""
+        ...
+
+    async def land(self, flight: FlightKey, landing: Landing) -> None:
+        """Tell whoever listens how it ended. Never waits for them, and ends ``lead``."""
+        ...
+
+    def follow(self, flight: FlightKey) -> AsyncGenerator[FlightEvent, None]:
+        """What the flight's leader tells, from the first event on; ends with a Landing.
+
+        An empty Landing where the leader has gone: ``find_or_lead`` says who asks now.
+        """
+        ...
+
+
+class CacheUpkeepStore(Protocol):
+    """The cache as a whole: every tenant's in turn.
+
+    Raises: StorageUnavailable.
+    """
+
+    async def clean(self, max_bytes_per_tenant: int) -> CacheUpkeep:
+        """Remove what has expired, then what is worth least where a tenant has too much."""
+        ...
+
+    async def measure(self) -> CacheUpkeep:
+        """How many entries there are, and how large they are, in all."""
+        ...
+
+    async def figures(self, tenant_id: str, window: UsageWindow) -> CacheFigures:
+        """What the cache did for the tenant, to the usage row."""
+        ...
+
+    async def list_warming(
+        self, before: datetime, prompts: int, entries: int
+    ) -> Sequence[WarmingTask]:
+        """Of the most used prompts of every tenant, the entries that expire before ``before``.
+
+        At most so many prompts a tenant and entries a prompt, those of most use first.
+        """
+        ...
+
+
 class CompletionStore(Protocol):
     """Completions, to read."""
 
@@ -633,6 +756,14 @@ class Telemetry(Protocol):
 
     def request_refused(self, code: str) -> None:
         """A caller was turned away: not identified, or without the scope that a field needs."""
+        ...
+
+    def cache_looked_up(self, level: CacheLevel, outcome: CacheLookup, latency_s: float) -> None:
+        """One level of the cache was asked."""
+        ...
+
+    def cache_shadow_checked(self, verdict: ShadowVerdict) -> None:
+        """A semantic hit was compared with what a model says."""
         ...
 
     def version_taken_back(self, prompt_name: str) -> None:

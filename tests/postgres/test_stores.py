@@ -21,8 +21,9 @@ from assistant.adapters.postgres.ledger import PostgresLedger
 from assistant.adapters.postgres.models import PostgresModels
 from assistant.adapters.postgres.usage import PostgresUsage
 from assistant.domain.api_key import ApiKey
+from assistant.domain.cache import CacheOutcome
 from assistant.domain.caller import Caller, Scope
-from assistant.domain.completion import CacheOutcome, CompletionStatus, Decision, TokenUsage
+from assistant.domain.completion import CompletionStatus, Decision, TokenUsage
 from assistant.domain.model import (
     Model,
     ModelCapability,

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from assistant.domain.cache import CacheLevel, CacheLookup, ShadowVerdict
 from assistant.domain.caller import Caller, Scope
 from assistant.domain.completion import (
     Completion,
@@ -90,12 +91,20 @@ class FakeTelemetry:
     settled: list[Completion] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     taken_back: list[str] = field(default_factory=list)
+    lookups: list[tuple[CacheLevel, CacheLookup]] = field(default_factory=list)
+    shadow_checks: list[ShadowVerdict] = field(default_factory=list)
 
     def completion_settled(self, completion: Completion, prompt_name: str | None) -> None:
         self.settled.append(completion)
 
     def request_refused(self, code: str) -> None:
         self.refused.append(code)
+
+    def cache_looked_up(self, level: CacheLevel, outcome: CacheLookup, latency_s: float) -> None:
+        self.lookups.append((level, outcome))
+
+    def cache_shadow_checked(self, verdict: ShadowVerdict) -> None:
+        self.shadow_checks.append(verdict)
 
     def version_taken_back(self, prompt_name: str) -> None:
         self.taken_back.append(prompt_name)

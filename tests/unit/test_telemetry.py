@@ -12,11 +12,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from assistant.adapters.telemetry import PrometheusTelemetry
+from assistant.domain.cache import CacheOutcome
 from assistant.domain.caller import Caller
 from assistant.domain.completion import (
     Attempt,
     AttemptOutcome,
-    CacheOutcome,
     Completion,
     CompletionStatus,
     Decision,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
+from assistant.domain.cache import CacheOutcome, CacheVerdict
 from assistant.domain.caller import Caller
 from assistant.domain.completion import (
     Attempt,
     AttemptOutcome,
-    CacheOutcome,
     Completion,
     CompletionStatus,
     Decision,
@@ -48,20 +49,34 @@ def completion_row(completion: Completion) -> dict[str, Any]:
         "cached_tokens": usage.cached_tokens,
         "is_estimated": usage.is_estimated,
         "cost": str(usage.cost),
+        "saved_tokens": decision.saved_tokens,
         "saved_cost": str(decision.saved_cost),
         "cache": completion.cache,
         "decision": {
             "rule_name": decision.rule_name,
             "candidates": decision.candidates,
             "attempts": [_attempt_row(attempt) for attempt in decision.attempts],
-            "similarity": decision.similarity,
             "overhead_ms": decision.overhead_ms,
+            "cache": None if decision.cache is None else _verdict_row(decision.cache),
+            "saved_tokens": decision.saved_tokens,
             "saved_cost": str(decision.saved_cost),
         },
         "latency_ms": completion.latency_ms,
         "error_code": completion.error_code,
         "json": completion.json,
         "operation": completion.operation,
+    }
+
+
+def _verdict_row(verdict: CacheVerdict) -> dict[str, Any]:
+    return {
+        "outcome": verdict.outcome,
+        "reason": verdict.reason,
+        "similarity": verdict.similarity,
+        "min_similarity": verdict.min_similarity,
+        "age_ms": verdict.age_ms,
+        "guard": verdict.guard,
+        "source_id": None if verdict.source_id is None else str(verdict.source_id),
     }
 
 
@@ -107,9 +122,25 @@ def _decision_of(row: Mapping[str, Any]) -> Decision:
         rule_name=row["rule_name"],
         candidates=tuple(row["candidates"]),
         attempts=tuple(_attempt_of(attempt) for attempt in row["attempts"]),
-        similarity=row["similarity"],
         overhead_ms=row["overhead_ms"],
+        cache=_verdict_of(row.get("cache")),
+        saved_tokens=row.get("saved_tokens", 0),
         saved_cost=Decimal(row["saved_cost"]),
+    )
+
+
+def _verdict_of(row: Mapping[str, Any] | None) -> CacheVerdict | None:
+    # Completions from before there was a cache have none.
+    if row is None:
+        return None
+    return CacheVerdict(
+        outcome=CacheOutcome(row["outcome"]),
+        reason=row["reason"],
+        similarity=row["similarity"],
+        min_similarity=row["min_similarity"],
+        age_ms=row["age_ms"],
+        guard=row["guard"],
+        source_id=None if row["source_id"] is None else UUID(row["source_id"]),
     )
 
 
