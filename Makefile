@@ -3,7 +3,7 @@
 # make check   format, lint, types, imports, the library of prompts, schema drift
 # make format  write the code as make check wants it
 # make bench   completions under load, beside a bare pass-through proxy (BENCH="--seconds 3")
-# make quality how good the builtin model's answers, the counts of tokens and the guard of rollouts are
+# make quality how good the builtin model, token counts, the guard of rollouts and semantic hits are
 # make lock    renew the locked dependencies
 # make clean   remove what can be made again; the database in .data stays
 SHELL := /bin/bash
@@ -81,6 +81,7 @@ quality: setup .venv/dev.done
 	$(BIN)/python -m tests.quality.builtin
 	$(BIN)/python -m tests.quality.tokens
 	$(BIN)/python -m tests.quality.rollouts
+	$(BIN)/python -m tests.quality.cache.report
 
 lock: .venv/dev.done
 	$(LOCK) -o requirements.txt

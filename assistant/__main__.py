@@ -1,29 +1,33 @@
-"""The command line: ``assistant serve | worker | migrate | seed | print-schema | keys | prompts``."""
+"""The command line: ``assistant serve | worker | jobs | migrate | seed | print-schema | keys | prompts``."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
+import structlog
 import typer
 
 from assistant.adapters.clock import SystemClock
 from assistant.adapters.logging import configure_logging
 from assistant.adapters.postgres.api_keys import PostgresApiKeys
 from assistant.adapters.postgres.migrate import expected_revision
-from assistant.adapters.postgres.partitions import keep_partitions
 from assistant.adapters.postgres.seeds import PostgresSeeds
 from assistant.adapters.server import DrainingServer, bind
 from assistant.api.schema import create_schema
 from assistant.app import StartupError, check_startable, create_app, database
 from assistant.command_line import run, settings_or_end
+from assistant.jobs_command import jobs
 from assistant.prompts_command import prompts
 from assistant.services.api_keys import ApiKeys
 from assistant.services.seeds import read_seeds
 from assistant.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 _LISTEN_ADVICE = {
     errno.EADDRINUSE: "Stop the program that holds it, or set ASSISTANT_PORT.",
@@ -39,6 +43,7 @@ cli = typer.Typer(
 keys = typer.Typer(no_args_is_help=True, help="API keys: shown once, stored as a hash.")
 cli.add_typer(keys, name="keys")
 cli.add_typer(prompts, name="prompts")
+cli.add_typer(jobs, name="jobs")
 
 
 def main() -> None:
@@ -73,6 +78,7 @@ async def _serve(settings: Settings) -> None:
             max_message_bytes=settings.max_body_bytes,
         )
         _settle_garbage_collector()
+        log.info("ready", url=f"http://{settings.host}:{settings.port}/graphql")
         await server.serve(sockets=[sock])
 
 
@@ -88,13 +94,15 @@ def _settle_garbage_collector() -> None:
 
 @cli.command()
 def worker() -> None:
-    """Do only the background work that `serve` also does: keep the months' partitions."""
-    settings = settings_or_end()
+    """Run background jobs, and serve nobody: for installations where `serve` does not run them."""
+    settings = settings_or_end().model_copy(update={"run_jobs": True})
     configure_logging(settings)
 
     async def work() -> None:
-        async with database(settings) as db:
-            await keep_partitions(db, settings.retention_months)
+        app = create_app(settings)
+        async with app.router.lifespan_context(app):
+            log.info("worker_ready", jobs=[job.name for job in app.state.services.jobs.all])
+            await asyncio.Event().wait()  # until a signal cancels it
 
     run(work())
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -20,12 +20,18 @@ from assistant.adapters.embedding import MiniLmEmbedder
 from assistant.adapters.jwt import token_verifier
 from assistant.adapters.language import LangidDetector
 from assistant.adapters.postgres.api_keys import PostgresApiKeys
+from assistant.adapters.postgres.cache import PostgresCache
+from assistant.adapters.postgres.cache import notice_of as cache_notice_of
+from assistant.adapters.postgres.cache_flights import PostgresFlights
+from assistant.adapters.postgres.cache_upkeep import PostgresCacheUpkeep
 from assistant.adapters.postgres.circuits import PostgresCircuits, notice_of
 from assistant.adapters.postgres.completions import PostgresCompletions
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
+from assistant.adapters.postgres.jobs import JobQueue
 from assistant.adapters.postgres.ledger import PostgresLedger
 from assistant.adapters.postgres.listen import (
+    CACHE_CHANNEL,
     CATALOG_CHANNEL,
     CIRCUIT_CHANNEL,
     EVERYTHING,
@@ -52,6 +58,7 @@ from assistant.api.health import operations_routes
 from assistant.api.request_log import RequestLog
 from assistant.api.schema import create_schema
 from assistant.domain.caller import PLATFORM_TENANT
+from assistant.domain.job import Job
 from assistant.domain.model import CircuitState, ProviderKind
 from assistant.domain.ports import TimeLimits
 from assistant.services import Services
@@ -61,11 +68,17 @@ from assistant.services.api_keys import ApiKeys
 from assistant.services.attempts import Attempts
 from assistant.services.background import kept_going
 from assistant.services.bulkheads import Bulkhead, Bulkheads, BulkheadSettings
+from assistant.services.cache import Cache, CacheLimits
+from assistant.services.cache_follow_ups import CacheFollowUps
+from assistant.services.cache_reports import CacheReports
+from assistant.services.cache_upkeep import CacheUpkeeping
+from assistant.services.cache_warming import CacheWarming
 from assistant.services.circuits import Circuits, CircuitSettings
 from assistant.services.completion import Completions
 from assistant.services.embeddings import TextEmbedding
 from assistant.services.failover import Failover
 from assistant.services.identity import Authenticator, ClaimNames
+from assistant.services.jobs import Jobs
 from assistant.services.latencies import Latencies
 from assistant.services.ledger import Ledger
 from assistant.services.model_removal import ModelRemoval
@@ -85,8 +98,6 @@ from assistant.services.selection import Selector
 from assistant.services.token_counting import TokenCounting
 from assistant.services.usage import UsageReports
 from assistant.settings import AuthMode, Settings, is_loopback
-
-log = structlog.get_logger(__name__)
 
 _SETTLE_AFTER_CANCEL_S = 5.0
 # Longer than any completion may take; a run of tests has many.
@@ -177,6 +188,19 @@ def create_app(settings: Settings) -> Starlette:
                 circuits=circuits,
                 why_unhealthy=lambda config: models.state(config).reason,
             )
+            cache_store, flights = PostgresCache(db), PostgresFlights(db)
+            stack.push_async_callback(flights.close)
+            stack.push_async_callback(cache_store.close)
+            cache = Cache(
+                store=cache_store,
+                flights=flights,
+                embedder=embedder,
+                router=router,
+                clock=clock,
+                telemetry=telemetry,
+                limits=_cache_limits(settings),
+            )
+            stack.push_async_callback(cache.drain, _SETTLE_AFTER_CANCEL_S)
             completions = Completions(
                 ledger=ledger,
                 prompts=prompts,
@@ -185,7 +209,23 @@ def create_app(settings: Settings) -> Starlette:
                 answers=Answers(
                     Failover(attempts, retries, latencies, tokens, _time_limits(settings))
                 ),
+                cache=cache,
                 store=PostgresCompletions(db),
+            )
+            follow_ups = CacheFollowUps(
+                queue=cache.follow_ups,
+                complete=completions.complete,
+                running=lambda: ledger.running,
+                store=cache_store,
+                embedder=embedder,
+                telemetry=telemetry,
+                chance=random.Random(),  # noqa: S311 - chooses what to compare, guards nothing
+                shadow_share=settings.cache_shadow_share,
+            )
+            upkeep_store = PostgresCacheUpkeep(db)
+            upkeep = CacheUpkeeping(upkeep_store, settings.cache_max_bytes_per_tenant)
+            warming = CacheWarming(
+                upkeep_store, completions.complete, lambda: ledger.running, clock
             )
             prompt_tests = PromptTests(
                 store=PostgresPromptTests(db),
@@ -216,6 +256,38 @@ def create_app(settings: Settings) -> Starlette:
             )
             pulls = Pulls(models, connect)
             stack.push_async_callback(pulls.close)
+            jobs = Jobs(
+                [
+                    Job(
+                        name="partitions",
+                        description="Makes the months' partitions ahead and drops expired ones.",
+                        cron="17 * * * *",
+                        run=lambda: keep_partitions(db, settings.retention_months),
+                    ),
+                    Job(
+                        name="cache-cleanup",
+                        description="Removes kept answers that expired or have to make room.",
+                        cron="* * * * *",
+                        run=upkeep.clean,
+                    ),
+                    Job(
+                        name="cache-statistics",
+                        description="Counts the kept answers and what they take.",
+                        cron="*/5 * * * *",
+                        run=upkeep.measure,
+                    ),
+                    Job(
+                        name="cache-warming",
+                        description="Asks again what is asked most before it expires.",
+                        cron="30 4 * * *",
+                        run=warming.run,
+                        time_limit_s=3_600.0,
+                    ),
+                ],
+                clock,
+                telemetry,
+            )
+            queue = JobQueue(db, jobs.all, jobs.run)
             services = Services(
                 completions=completions,
                 prompts=prompts,
@@ -233,7 +305,15 @@ def create_app(settings: Settings) -> Starlette:
                 pulls=pulls,
                 removal=ModelRemoval(catalog_store, models, connect),
                 usage=UsageReports(PostgresUsage(db), clock),
+                cache_reports=CacheReports(
+                    store=cache_store,
+                    upkeep=upkeep_store,
+                    completions=completions,
+                    prompts=prompts,
+                    clock=clock,
+                ),
                 circuits=circuits,
+                jobs=jobs,
                 telemetry=telemetry,
             )
             authenticator = Authenticator(
@@ -251,6 +331,8 @@ def create_app(settings: Settings) -> Starlette:
 
             # Asks the providers what they have before the first caller comes.
             await models.catalog(PLATFORM_TENANT)
+            # Loads the model: the first who looks by meaning would find it too late.
+            await embedder.check()
             graphiql = load_graphiql(settings.graphiql_dir)
             endpoint = GraphQLEndpoint(
                 create_schema(),
@@ -276,23 +358,29 @@ def create_app(settings: Settings) -> Starlette:
                 "assistant_running", "Completions that run now.", lambda: ledger.running
             )
             watch_providers(telemetry, circuits, bulkheads)
+            watch_cache(telemetry, cache, upkeep)
 
             def forget(tenant_id: str) -> None:
                 prompts.forget(tenant_id)
                 models.forget(tenant_id)
 
             for name, work in (
-                ("partitions", lambda: keep_partitions(db, settings.retention_months)),
                 ("providers", models.watch),
                 ("rollouts", rollouts.watch),
                 ("catalog", lambda: _follow_catalog(db, forget)),
                 ("circuits", lambda: _follow_circuits(db, circuits)),
                 ("tokens", tokens.keep_saved),
+                ("cache", lambda: _follow_cache(db, cache)),
+                ("cache-hits", cache.keep_counting),
+                ("cache-follow-ups", follow_ups.watch),
+                ("flights-led", flights.keep_flights),
+                ("flights-followed", flights.watch_flights),
             ):
                 await stack.enter_async_context(kept_going(name, work))
+            if settings.run_jobs:
+                await stack.enter_async_context(kept_going("jobs", queue.work))
 
             app.state.services, app.state.ledger = services, ledger
-            log.info("ready", url=f"http://{settings.host}:{settings.port}/graphql")
             yield
 
     return Starlette(lifespan=lifespan, middleware=_middleware(settings))
@@ -313,6 +401,16 @@ def _circuit_settings(settings: Settings) -> CircuitSettings:
         open_s=settings.circuit_open_s,
         # Who tries again may have to wait for a model to be loaded.
         probe_s=settings.provider_queue_timeout_s + settings.provider_first_event_timeout_s,
+    )
+
+
+def _cache_limits(settings: Settings) -> CacheLimits:
+    return CacheLimits(
+        is_on=settings.cache_enabled,
+        ttl_s=settings.cache_ttl_s,
+        lookup_timeout_s=settings.cache_lookup_timeout_ms / 1000,
+        max_entry_bytes=settings.cache_max_entry_bytes,
+        memory_bytes=settings.cache_memory_bytes,
     )
 
 
@@ -360,6 +458,25 @@ def watch_providers(
     )
 
 
+def watch_cache(telemetry: PrometheusTelemetry, cache: Cache, upkeep: CacheUpkeeping) -> None:
+    """Show how much is kept: of everything as it was counted last, and here in memory."""
+    telemetry.watch(
+        "assistant_cache_entries",
+        "Kept answers of all tenants, as last counted by the job cache-statistics.",
+        lambda: upkeep.last.entries if upkeep.last else math.nan,
+    )
+    telemetry.watch(
+        "assistant_cache_bytes",
+        "What they take, as last counted.",
+        lambda: upkeep.last.size_bytes if upkeep.last else math.nan,
+    )
+    telemetry.watch(
+        "assistant_cache_memory_bytes",
+        "What this replica keeps in memory.",
+        lambda: cache.memory_bytes,
+    )
+
+
 def _middleware(settings: Settings) -> list[Middleware]:
     middleware = [Middleware(RequestLog)]
     if settings.auth_mode is AuthMode.DEV:
@@ -393,3 +510,13 @@ async def _follow_circuits(db: Database, circuits: Circuits) -> None:
             await circuits.learn_all()
         else:
             circuits.learn(notice_of(payload))
+
+
+async def _follow_cache(db: Database, cache: Cache) -> None:
+    """Forget what was removed, replaced or judged, here or on another replica."""
+    async for payload in listen(db, CACHE_CHANNEL):
+        if payload == EVERYTHING:
+            cache.forget()
+        else:
+            notice = cache_notice_of(payload)
+            cache.forget(notice.tenant_id, notice.key)

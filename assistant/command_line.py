@@ -80,12 +80,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def running_services(settings: Settings) -> AsyncIterator[Services]:
-    """All use cases, as `serve` has them but for its port; background work goes on beside.
+    """All use cases, as `serve` has them but for its port; what it watches is watched beside.
 
-    What goes as it should is not logged: the output is the command's.
+    Jobs that are due are left to those who stay. What goes as it should is not logged: the output
+    is the command's.
     """
     level = "warning" if settings.log_level == "info" else settings.log_level
-    configure_logging(settings.model_copy(update={"log_level": level}))
+    settings = settings.model_copy(update={"log_level": level, "run_jobs": False})
+    configure_logging(settings)
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         yield app.state.services

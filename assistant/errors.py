@@ -32,7 +32,7 @@ Messages are written for the caller: they say what to do, and never hold prompt 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
@@ -82,6 +82,15 @@ class AssistantError(Exception):
     def retry_after_ms(self) -> int | None:
         """``retry_after_s`` as clients get it: whole milliseconds, never too few."""
         return None if self.retry_after_s is None else math.ceil(1000 * self.retry_after_s)
+
+
+    def to_json(self) -> dict[str, str | float | None]:
+        """What it takes to raise it elsewhere, with ``error_of``."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "retry_after_s": self.retry_after_s,
+        }
 
 
 class RequestError(AssistantError):
@@ -239,3 +248,19 @@ class StorageUnavailable(AssistantError):
 
 class InternalError(AssistantError):
     """A defect of ours: nothing the caller did, and nothing that the caller can mend."""
+
+
+def error_of(json: Mapping[str, object]) -> AssistantError:
+    """An error that was met elsewhere, as the most general one of its code."""
+    waiting: list[type[AssistantError]] = AssistantError.__subclasses__()
+    kind: type[AssistantError] = InternalError
+    for each in waiting:
+        if each.code == json["code"]:
+            kind = each
+            break
+        waiting.extend(each.__subclasses__())
+    retry_after_s = json["retry_after_s"]
+    return kind(
+        str(json["message"]),
+        retry_after_s=retry_after_s if isinstance(retry_after_s, float | int) else None,
+    )

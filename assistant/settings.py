@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from assistant.domain.cache import LONGEST_TTL_S
+
 PREFIX = "ASSISTANT_"
 
 # What `make setup` builds lives in the virtual environment: made once per installation,
@@ -100,6 +102,27 @@ class Settings(BaseSettings):
     )
     circuit_open_s: float = Field(60.0, gt=0, description="How long it is not called then.")
 
+    # --- the cache
+    cache_enabled: bool = Field(True, description="Off: every request asks a model.")
+    cache_ttl_s: int = Field(
+        300, ge=1, le=LONGEST_TTL_S, description="How long answers are kept, where a prompt is silent."
+    )
+    cache_lookup_timeout_ms: int = Field(
+        20, ge=1, description="For each look into the database; then the model is asked."
+    )
+    cache_max_entry_bytes: int = Field(
+        262_144, ge=1_000, description="Longer answers are not kept."
+    )
+    cache_max_bytes_per_tenant: int = Field(
+        1_073_741_824, ge=1_000_000, description="What is worth least makes room, within a minute."
+    )
+    cache_memory_bytes: int = Field(
+        33_554_432, ge=0, description="Of this replica, for what was found or made lately."
+    )
+    cache_shadow_share: float = Field(
+        0.01, ge=0, le=1, description="Semantic hits that are compared with what a model says."
+    )
+
     # --- the edge
     max_body_bytes: int = Field(1_000_000, ge=1_000)
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -114,6 +137,9 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     retention_months: int = Field(13, ge=1, description="How long completions and usage are kept.")
+    run_jobs: bool = Field(
+        True, description="Whether `serve` runs background jobs too, as `worker` always does."
+    )
 
     @field_validator("data_dir", "embedding_dir", "graphiql_dir", "tokenizer_dir")
     @classmethod

@@ -61,6 +61,10 @@ class MiniLmEmbedder:
         self._is_closed = False
 
     @property
+    def id(self) -> str:
+        return "all-MiniLM-L6-v2/fp32"
+
+    @property
     def dimensions(self) -> int:
         return DIMENSIONS
 

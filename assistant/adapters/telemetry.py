@@ -26,6 +26,7 @@ from prometheus_client.registry import Collector
 from assistant import __version__
 from assistant.domain.cache import CacheLevel, CacheLookup, ShadowVerdict
 from assistant.domain.completion import Attempt, AttemptOutcome, Completion, Operation
+from assistant.domain.job import JobOutcome
 
 _log = structlog.get_logger(__name__)
 
@@ -233,6 +234,17 @@ class PrometheusTelemetry:
             *("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"),
             "gen_ai_token_type",
         )
+        self._job_runs = counter(
+            "assistant_job_runs_total",
+            "Runs of background jobs by this process. outcome: SUCCEEDED, FAILED, CANCELLED.",
+            *("job", "outcome"),
+        )
+        self._job_duration = histogram(
+            "assistant_job_duration_seconds",
+            "A run of a background job, however it ended.",
+            _DURATION_S,
+            "job",
+        )
         Gauge(
             "assistant_build_info", "The running version.", ["version"], registry=self._registry
         ).labels(__version__).set(1)
@@ -281,6 +293,11 @@ class PrometheusTelemetry:
     def version_taken_back(self, prompt_name: str) -> None:
         """Count a new version of a prompt that was taken back."""
         self._rollbacks.at(self._prompts.fold(prompt_name)).inc()
+
+    def job_ended(self, job: str, outcome: JobOutcome, duration_s: float) -> None:
+        """Count a run of a background job."""
+        self._job_runs.at(job, outcome.value).inc()
+        self._job_duration.at(job).observe(duration_s)
 
     def request_refused(self, code: str) -> None:
         """Count a caller who was turned away before there was a completion."""

@@ -11,6 +11,7 @@ import strawberry.federation as fed
 from strawberry.scalars import JSON
 
 from assistant.api import loaders
+from assistant.api.cache import CacheVerdict
 from assistant.api.completion_request import CompletionRequest
 from assistant.api.context import Info
 from assistant.api.model import Model, model_of
@@ -73,6 +74,9 @@ class CompletionDecision:
     similarity: float | None = strawberry.field(
         description="Cosine with the cached request; null where the cache did not answer by meaning."
     )
+    cache_verdict: CacheVerdict | None = strawberry.field(
+        description="What the cache said, and why; null where it was not asked."
+    )
     overhead_ms: float = strawberry.field(
         description="Milliseconds spent in this service, provider time taken out."
     )
@@ -97,6 +101,7 @@ class CompletionDecision:
                 for attempt in decision.attempts
             ],
             similarity=decision.similarity,
+            cache_verdict=CacheVerdict.of(decision.cache),
             overhead_ms=round(decision.overhead_ms, 3),
             saved_cost=usd(decision.saved_cost),
         )

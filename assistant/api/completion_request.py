@@ -9,6 +9,7 @@ from strawberry.scalars import JSON
 
 from assistant.api.context import Context
 from assistant.domain import completion as domain
+from assistant.domain.cache import CachePolicy
 from assistant.domain.completion import InterruptionPolicy, MessageRole
 from assistant.domain.model import RoutingStrategy
 from assistant.domain.prompt_test import TEST_FEATURE
@@ -100,6 +101,9 @@ class CompletionRequest:
         description="What to do when a provider breaks off after text was streamed. ERROR leaves it "
         "to the prompt.",
     )
+    cache: CachePolicy | None = strawberry.field(
+        default=CachePolicy.DEFAULT, description="Whether an answer that was made before will do."
+    )
     feature: str | None = strawberry.field(
         default=None,
         description="What part of the calling service this is for; usage is reported by it.",
@@ -139,6 +143,7 @@ class CompletionRequest:
             requires_accuracy=bool(self.requires_accuracy),
             strategy=self.strategy,
             on_interruption=self.on_interruption or InterruptionPolicy.ERROR,
+            cache=self.cache or CachePolicy.DEFAULT,
             feature=self.feature,
             metadata=cast("JsonObject | None", self.metadata),
         )

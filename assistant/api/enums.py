@@ -8,7 +8,7 @@ from typing import TypeVar
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
-from assistant.domain.cache import CacheOutcome
+from assistant.domain.cache import CacheOutcome, CachePolicy, CacheSharing
 from assistant.domain.completion import (
     AttemptOutcome,
     CompletionStatus,
@@ -100,6 +100,21 @@ _described(
     SEMANTIC="A request of the same meaning had been answered before.",
     COALESCED="An identical request was running; this one shared its answer.",
     BYPASSED="The cache was not consulted.",
+)
+_described(
+    CachePolicy,
+    "Whether an answer that was made before will do.",
+    DEFAULT="The answer to the very same request, or to one of the same meaning where the prompt "
+    "lets it; what is answered is kept.",
+    EXACT_ONLY="The answer to the very same request; what is answered is kept.",
+    BYPASS="A model answers, and nothing is kept.",
+    REFRESH="A model answers, and what it answers is kept in place of what there was.",
+)
+_described(
+    CacheSharing,
+    "Whose requests one kept answer may serve. Never another tenant's.",
+    USER="The user's who asked first; where no user is involved, the service's.",
+    TENANT="Everybody's of the tenant. For prompts whose answers are nobody's secret.",
 )
 _described(
     AttemptOutcome,

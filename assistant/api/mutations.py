@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 from assistant.api import (
+    cache,
     completion,
     embeddings,
     model_changes,
@@ -16,6 +17,7 @@ from assistant.api import (
     prompt_testing,
     routing_rule,
 )
+from assistant.api.cache import ClearCacheInput, ClearCachePayload, ReportCacheHitPayload
 from assistant.api.completion import CompletionResponse
 from assistant.api.completion_request import CompletionRequest
 from assistant.api.context import Info
@@ -331,3 +333,35 @@ class Mutation:
     ) -> DeletePayload:
         info.context.require(Scope.ADMIN)
         return await model_pull.delete_model(info, id)
+
+    @strawberry.mutation(
+        description="Removes kept answers of the caller's tenant; the next requests are answered by "
+        "models. Needs assistant:admin."
+    )
+    async def clear_cache(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the argument's name in the schema
+            ClearCacheInput, strawberry.argument(description="Which ones.")
+        ],
+    ) -> ClearCachePayload:
+        info.context.require(Scope.ADMIN)
+        return await cache.clear_cache(info, input)
+
+    @strawberry.mutation(
+        description="Says that an answer which came from the cache was wrong, or that it was right. "
+        "A wrong one is not given to that question again. Needs assistant:complete; of others' "
+        "completions assistant:admin."
+    )
+    async def report_cache_hit(
+        self,
+        info: Info,
+        completion_id: Annotated[
+            strawberry.ID, strawberry.argument(description="The completion that was answered.")
+        ],
+        wrong: Annotated[
+            bool, strawberry.argument(description="false where the answer was right.")
+        ] = True,
+    ) -> ReportCacheHitPayload:
+        info.context.require(Scope.COMPLETE)
+        return await cache.report_cache_hit(info, completion_id, wrong=wrong)

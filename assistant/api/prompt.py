@@ -10,6 +10,7 @@ import strawberry
 import strawberry.federation as fed
 
 from assistant.api import loaders
+from assistant.api.cache_settings import CacheSettings
 from assistant.api.connection import AFTER, FIRST, decode_cursor
 from assistant.api.context import Info
 from assistant.api.federation import cost, list_size
@@ -47,6 +48,7 @@ class Prompt:
         description="Whether a version is published for the first time only after its tests have "
         "passed."
     )
+    cache: CacheSettings = strawberry.field(description="How its answers are kept.")
     created_by: User | None = strawberry.field(description="Who made it; null for seeded ones.")
     created_at: datetime = strawberry.field(description="When it was made.")
     updated_at: datetime = strawberry.field(description="When it was last changed.")
@@ -129,6 +131,7 @@ class Prompt:
             tags=list(prompt.tags),
             is_archived=prompt.is_archived,
             publish_requires_tests=prompt.publish_requires_tests,
+            cache=CacheSettings.of(prompt.cache),
             created_by=User.of(prompt.created_by),
             created_at=prompt.created_at,
             updated_at=prompt.updated_at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -10,15 +11,24 @@ import strawberry
 from strawberry.scalars import JSON
 
 from assistant.api import loaders
+from assistant.api.cache_settings import CacheSettingsInput
+from assistant.api.changes import changes_of
 from assistant.api.completion_request import GenerationParameters
 from assistant.api.context import Info
 from assistant.api.prompt import Prompt
 from assistant.api.prompt_version import PromptVersion, uuid_of
 from assistant.api.user_errors import UserError, attempt
 from assistant.domain import prompt as domain
+from assistant.domain.cache import CacheSettings
 from assistant.domain.completion import InterruptionPolicy
 from assistant.domain.model import TaskType
-from assistant.domain.prompt import PromptChanges, PromptDraft, VariableType, VersionDraft
+from assistant.domain.prompt import (
+    CacheChanges,
+    PromptChanges,
+    PromptDraft,
+    VariableType,
+    VersionDraft,
+)
 from assistant.domain.values import JsonObject
 from assistant.errors import BadUserInput, NotFound
 
@@ -124,6 +134,9 @@ class CreatePromptInput:
         description="Whether a version is published for the first time only after its tests have "
         "passed.",
     )
+    cache: CacheSettingsInput | None = strawberry.field(
+        default=None, description="How its answers are kept; as usual by default."
+    )
 
     def to_domain(self) -> PromptDraft:
         """Raises BadUserInput."""
@@ -131,6 +144,7 @@ class CreatePromptInput:
             version = self.initial_version.to_domain()
         except BadUserInput as problem:
             raise problem.within("initialVersion") from None
+        changes = _cache_changes(self.cache) if self.cache else {}
         return PromptDraft(
             name=self.name,
             category=self.category,
@@ -138,6 +152,7 @@ class CreatePromptInput:
             description=self.description,
             tags=tuple(self.tags or ()),
             publish_requires_tests=bool(self.publish_requires_tests),
+            cache=replace(CacheSettings(), **changes),
         )
 
 
@@ -161,6 +176,9 @@ class UpdatePromptInput:
         description="Whether a version is published for the first time only after its tests have "
         "passed; not null.",
     )
+    cache: CacheSettingsInput | None = strawberry.field(
+        default=strawberry.UNSET, description="How its answers are kept; not null."
+    )
 
     def to_domain(self) -> PromptChanges:
         """Raises BadUserInput."""
@@ -170,18 +188,9 @@ class UpdatePromptInput:
             "tags": ("tags", self.tags and tuple(self.tags)),
             "is_archived": ("isArchived", self.is_archived),
             "publish_requires_tests": ("publishRequiresTests", self.publish_requires_tests),
+            "cache": ("cache", self.cache and _cache_changes(self.cache)),
         }
-        problems = [
-            BadUserInput(
-                f"{spelt} cannot be null. Leave it out to keep it as it is.", path=(spelt,)
-            )
-            for name, (spelt, value) in given.items()
-            if value is None and name != "description"
-        ]
-        if problems:
-            raise BadUserInput.joined(problems)
-        changes = {name: v for name, (_, v) in given.items() if v is not strawberry.UNSET}
-        return cast("PromptChanges", changes)
+        return cast("PromptChanges", changes_of(given, nullable=("description",)))
 
 
 @strawberry.type(description="A prompt that was made, or why not.")
@@ -285,6 +294,14 @@ async def _create_version(
     return await context.services.authoring.add_version(
         context.caller, _prompt_id(prompt_id), given.to_domain()
     )
+
+
+def _cache_changes(given: CacheSettingsInput) -> CacheChanges:
+    """Raises BadUserInput."""
+    try:
+        return given.to_domain()
+    except BadUserInput as problem:
+        raise problem.within("cache") from None
 
 
 def _prompt_id(text: str) -> UUID:

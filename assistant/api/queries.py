@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 from assistant.api import (
+    cache,
     completion,
     model,
     prompt,
@@ -16,6 +17,7 @@ from assistant.api import (
     routing_rule,
     usage,
 )
+from assistant.api.cache import CacheStatistics
 from assistant.api.completion import CompletionResponse
 from assistant.api.completion_request import CompletionRequest
 from assistant.api.connection import AFTER, FIRST
@@ -174,3 +176,12 @@ class Query:
     )
     async def my_usage(self, info: Info, period: Period = UsagePeriod.THIS_MONTH) -> UsageSummary:
         return await usage.my_usage(info, period)
+
+    @strawberry.field(
+        description="What the cache did for the caller's tenant. Needs assistant:usage:read."
+    )
+    async def cache_statistics(
+        self, info: Info, period: Period = UsagePeriod.LAST_7_DAYS
+    ) -> CacheStatistics:
+        info.context.require(Scope.USAGE_READ)
+        return await cache.cache_statistics(info, period)

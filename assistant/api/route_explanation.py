@@ -6,6 +6,7 @@ from typing import Self
 
 import strawberry
 
+from assistant.api.cache import CacheVerdict
 from assistant.api.completion_request import CompletionRequest
 from assistant.api.context import Info
 from assistant.api.money import Money, usd
@@ -57,6 +58,9 @@ class RouteExplanation:
     rules_tried: list[RuleVerdict] = strawberry.field(
         description="The rules up to the one that held, in the order of trying."
     )
+    cache: CacheVerdict | None = strawberry.field(
+        description="What the cache would say before a model is asked; null where it is not asked."
+    )
 
     @classmethod
     def of(cls, explanation: domain.RouteExplanation) -> Self:
@@ -71,6 +75,7 @@ class RouteExplanation:
                 )
                 for verdict in explanation.rules_tried
             ],
+            cache=CacheVerdict.of(explanation.cache),
         )
 
 

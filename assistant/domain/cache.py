@@ -22,6 +22,12 @@ DEFAULT_MIN_SIMILARITY = 0.95
 DEFAULT_MAX_TEMPERATURE = 0.3
 """Who asks for more wants another answer each time."""
 
+MARGIN = 0.01
+"""How far above the similarity of a wrong hit the next one must be."""
+
+RELAXATION = 0.002
+"""What a right hit takes back: a wrong one weighs as much as five right ones."""
+
 LONGEST_TTL_S = 30 * 24 * 3600
 """No entry outlives it: a month's partition can be dropped when all in it are older."""
 
@@ -146,7 +152,7 @@ class CacheEntry:
     vector: Sequence[float] | None = None
     prompt_name: str | None = None
     prompt_version_id: UUID | None = None
-    request: JsonObject | None = None
+    request: CompletionRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,8 @@ class CacheVerdict:
 
     ``reason`` is for people. ``source_id`` is the completion whose answer was given, or was the
     nearest; ``similarity`` (cosine) and ``min_similarity`` are of it and None where the very same
-    request was found or none came near; ``guard`` is what forbade the nearest one.
+    request was found or none came near; ``guard`` is what forbade the nearest one. ``wording`` is
+    the SHA-256 of the one that was asked with, None where it was not looked for by meaning.
     """
 
     outcome: CacheOutcome
@@ -165,6 +172,20 @@ class CacheVerdict:
     age_ms: int | None = None
     guard: str | None = None
     source_id: UUID | None = None
+    wording: bytes | None = None
+
+
+def tightened(current: float, similarity: float) -> float:
+    """From which similarity on an entry answers, after a wrong hit at ``similarity``.
+
+    Above 1 it answers by meaning no more.
+    """
+    return max(current, similarity + MARGIN)
+
+
+def relaxed(current: float, base: float) -> float:
+    """From which similarity on an entry answers, after a right hit; never below ``base``."""
+    return max(current - RELAXATION, base)
 
 
 # ------------------------------------------------------------- one answer for many at once

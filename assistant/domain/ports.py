@@ -31,6 +31,7 @@ from assistant.domain.completion import (
     ProgressEvent,
     ProviderEvent,
 )
+from assistant.domain.job import JobOutcome
 from assistant.domain.model import (
     DiscoveredModel,
     Model,
@@ -162,7 +163,21 @@ class Embedder(Protocol):
     """Turns texts into vectors whose dot product is their similarity."""
 
     @property
+    def id(self) -> str:
+        """Tells embedders apart whose vectors cannot be compared, by model and precision."""
+        ...
+
+    @property
     def dimensions(self) -> int: ...
+
+    def covers(self, text: str) -> bool:
+        """Whether a vector would reflect the whole text; at most 5 ms.
+
+        Two texts that differ only in what is not covered have the same vector.
+
+        Raises: ProviderUnavailable as ``embed``.
+        """
+        ...
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
         """One L2-normalised vector per text, in order; texts are cut at 256 word pieces.
@@ -764,6 +779,10 @@ class Telemetry(Protocol):
 
     def cache_shadow_checked(self, verdict: ShadowVerdict) -> None:
         """A semantic hit was compared with what a model says."""
+        ...
+
+    def job_ended(self, job: str, outcome: JobOutcome, duration_s: float) -> None:
+        """A run of a background job has ended."""
         ...
 
     def version_taken_back(self, prompt_name: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TypedDict
 from uuid import UUID
 
+from assistant.domain.cache import CacheSettings, CacheSharing
 from assistant.domain.completion import GenerationParameters, InterruptionPolicy, Message
 from assistant.domain.model import TaskType
 from assistant.domain.rollout import Rollout
@@ -156,6 +157,18 @@ class Prompt:
     updated_at: datetime
     publish_requires_tests: bool = False
     rollout: Rollout | None = None
+    cache: CacheSettings = field(default_factory=CacheSettings)
+
+
+class CacheChanges(TypedDict, total=False):
+    """What changes of how a prompt's answers are kept; what is absent stays as it is."""
+
+    ttl_s: int | None
+    min_similarity: float
+    max_temperature: float
+    sharing: CacheSharing
+    is_semantic: bool
+    variables: tuple[str, ...]
 
 
 class PromptChanges(TypedDict, total=False):
@@ -166,6 +179,7 @@ class PromptChanges(TypedDict, total=False):
     tags: tuple[str, ...]
     is_archived: bool
     publish_requires_tests: bool
+    cache: CacheChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +192,7 @@ class PromptDraft:
     description: str | None = None
     tags: tuple[str, ...] = ()
     publish_requires_tests: bool = False
+    cache: CacheSettings = field(default_factory=CacheSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from assistant.domain.cache import CacheVerdict
 from assistant.domain.model import Model, ModelKey, ProviderConfig
 from assistant.domain.tokens import TokenCount
 
@@ -74,8 +75,12 @@ class WeighedModel:
 
 @dataclass(frozen=True, slots=True)
 class RouteExplanation:
-    """What the router would do, and why: what it considered, in the order of trying."""
+    """What the router would do, and why: what it considered, in the order of trying.
+
+    ``cache`` is what the cache would say before any of them is asked; None where it is not.
+    """
 
     rule_name: str | None
     considered: tuple[WeighedModel, ...]
     rules_tried: tuple[RuleVerdict, ...]
+    cache: CacheVerdict | None = None

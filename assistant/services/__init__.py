@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from assistant.domain.ports import Telemetry
 from assistant.services.administration import Administration
+from assistant.services.cache_reports import CacheReports
 from assistant.services.circuits import Circuits
 from assistant.services.completion import Completions
 from assistant.services.embeddings import TextEmbedding
+from assistant.services.jobs import Jobs
 from assistant.services.model_removal import ModelRemoval
 from assistant.services.models import Models
 from assistant.services.prompt_authoring import PromptAuthoring
@@ -22,7 +24,7 @@ from assistant.services.usage import UsageReports
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Every use case that the API can reach, and where it counts whom it turns away."""
+    """Every use case of the API and the commands, and where it is counted who was turned away."""
 
     completions: Completions
     prompts: Prompts
@@ -36,5 +38,7 @@ class Services:
     pulls: Pulls
     removal: ModelRemoval
     usage: UsageReports
+    cache_reports: CacheReports
     circuits: Circuits
+    jobs: Jobs
     telemetry: Telemetry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from assistant.domain.caller import Caller, Scope
@@ -13,7 +14,8 @@ from assistant.domain.route import RouteExplanation
 from assistant.domain.tokens import TokenCount
 from assistant.errors import RequestError, UpstreamError
 from assistant.services.answers import Answers
-from assistant.services.ledger import Ledger
+from assistant.services.cache import Cache
+from assistant.services.ledger import Ledger, LedgerEntry
 from assistant.services.models import Models
 from assistant.services.prompts import Prompts, render_request
 from assistant.services.response_schema import ResponseSchema
@@ -36,6 +38,7 @@ class Completions:
         models: Models,
         router: Router,
         answers: Answers,
+        cache: Cache,
         store: CompletionStore,
     ) -> None:
         self._ledger = ledger
@@ -43,6 +46,7 @@ class Completions:
         self._models = models
         self._router = router
         self._answers = answers
+        self._cache = cache
         self._store = store
 
     async def complete(self, request: CompletionRequest, emit: Emit = discard) -> Completion:
@@ -63,9 +67,13 @@ class Completions:
             entry.version = asked[1] if asked else None
             entry.prompt = prompt = render_request(request, asked)
             catalog = await self._models.catalog(request.caller.tenant_id)
-            route = await self._router.route(request, prompt, catalog)
-            await entry.open(route)
-            await self._answers.give(entry, emit, streamed=emit is not discard)
+            streamed = emit is not discard
+
+            async def ask(entry: LedgerEntry, emit: Emit) -> None:
+                await entry.open(await self._router.route(request, prompt, catalog))
+                await self._answers.give(entry, emit, streamed=streamed)
+
+            await self._cache.answer(entry, catalog, emit, ask, streamed=streamed)
         return entry.completion
 
     async def explain(self, request: CompletionRequest) -> RouteExplanation:
@@ -77,7 +85,8 @@ class Completions:
         check_request(request)
         prompt = await self._prompts.render(request)
         catalog = await self._models.catalog(request.caller.tenant_id)
-        return await self._router.explain(request, prompt, catalog)
+        explanation = await self._router.explain(request, prompt, catalog)
+        return replace(explanation, cache=await self._cache.explain(request, prompt, catalog))
 
     async def preview(self, request: CompletionRequest) -> tuple[RenderedPrompt, TokenCount]:
         """What would be sent, and its length for the model that it would be sent to first.

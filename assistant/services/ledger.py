@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from decimal import Decimal
 from typing import Protocol, TypeVar
 from uuid import UUID
 
 import structlog
 
+from assistant.domain.cache import CachedAnswer, CacheOutcome, CacheVerdict
 from assistant.domain.completion import (
     Attempt,
     Completion,
@@ -78,6 +81,9 @@ class LedgerEntry:
         """Whether the client has been told that an answer began."""
         self.deadline_at: float | None = None
         """When the answer must be there, on the event loop's clock; None before it is asked for."""
+        self.verdict: CacheVerdict | None = None
+        """What the cache said; None before it is asked."""
+        self._taken: CachedAnswer | None = None
         self._store = store
         self._clock = clock
         self.created_at = time_of(self.id)
@@ -88,6 +94,36 @@ class LedgerEntry:
         """Make the entry durable; from here on a provider may be called. Raises StorageUnavailable."""
         self.route, self.model = route, route.candidates[0].model
         await self._store.open(self._record(CompletionStatus.RUNNING, None))
+
+    def draft(self) -> LedgerEntry:
+        """An entry like this one, for an answer that others may come to share. Never settled."""
+        draft = copy.copy(self)
+        draft.text, draft.reasoning, draft.tool_calls = [], [], []
+        draft.attempts, draft.provider_intervals = [], []
+        return draft
+
+    def adopt(self, draft: LedgerEntry) -> None:
+        """Take what has come of ``draft`` so far, and what it has cost."""
+        self.route, self.model, self.json = draft.route, draft.model, draft.json
+        self.text, self.reasoning, self.tool_calls = draft.text, draft.reasoning, draft.tool_calls
+        self.finish_reason, self.attempts = draft.finish_reason, draft.attempts
+        self.is_announced = draft.is_announced
+        self.adopt_intervals(draft)
+
+    def adopt_intervals(self, draft: LedgerEntry) -> None:
+        """While a provider was at work for ``draft``, this one waited for it, once it was there."""
+        self.provider_intervals = [
+            (max(start, self._started), end)
+            for start, end in draft.provider_intervals
+            if end > self._started
+        ]
+
+    def take(self, answer: CachedAnswer, model: Model, verdict: CacheVerdict) -> None:
+        """Be answered by what another completion has paid for."""
+        self.model, self.verdict, self._taken = model, verdict, answer
+        self.text, self.json = [answer.text], answer.json
+        self.reasoning = [answer.reasoning] if answer.reasoning else []
+        self.finish_reason = answer.finish_reason
 
     @property
     def has_begun(self) -> bool:
@@ -139,7 +175,11 @@ class LedgerEntry:
                 candidates=self.route.ids if self.route else (),
                 attempts=tuple(self.attempts),
                 overhead_ms=1000 * (elapsed_s - union_length(self.provider_intervals)),
+                cache=self.verdict,
+                saved_tokens=self._taken.tokens if self._taken else 0,
+                saved_cost=self._taken.cost if self._taken else Decimal(0),
             ),
+            cache=self.verdict.outcome if self.verdict else CacheOutcome.BYPASSED,
             latency_ms=round(1000 * elapsed_s),
             error_code=error_code,
             feature=self.request.recorded_feature,

@@ -7,6 +7,7 @@ templates include are found when it is made, and kept with it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from assistant.services.catalog_checks import no_room, not_yours
 from assistant.services.models import Models
 from assistant.services.prompt_checks import (
     check_all,
+    check_cache,
     check_category,
     check_description,
     check_prompt_name,
@@ -64,6 +66,7 @@ class PromptAuthoring:
             lambda: check_category(draft.category),
             lambda: check_description(draft.description),
             lambda: check_tags(draft.tags),
+            lambda: check_cache(draft.cache),
             lambda: _check_publishable(draft, publish),
             lambda: _check_first(draft, partials, catalog),
         )
@@ -82,6 +85,7 @@ class PromptAuthoring:
             created_at=at,
             updated_at=at,
             publish_requires_tests=draft.publish_requires_tests,
+            cache=draft.cache,
         )
         release = self._first_release(caller, prompt, at) if publish else None
         if not await self._store.add_prompt(prompt, version, release, MAX_PROMPTS):
@@ -100,6 +104,7 @@ class PromptAuthoring:
             lambda: check_category(changes.get("category", prompt.category)),
             lambda: check_description(changes.get("description")),
             lambda: check_tags(changes.get("tags", ())),
+            lambda: check_cache(replace(prompt.cache, **changes.get("cache", {}))),
         )
         changed = await self._store.update_prompt(prompt.tenant_id, id_, changes, self._clock.now())
         if changed is None:

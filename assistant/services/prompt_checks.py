@@ -10,12 +10,14 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
+from assistant.domain.cache import CacheSettings
 from assistant.domain.ports import ModelCatalog
 from assistant.domain.prompt import PromptPartial, VersionDraft
 from assistant.domain.rollout import POINTS, RolloutGuard
 from assistant.domain.values import check_json, check_text
 from assistant.errors import BadUserInput
 from assistant.services.catalog_checks import check_name, check_target
+from assistant.services.prompt_variables import check_variable_name
 from assistant.services.rendering import check_templates
 from assistant.services.response_schema import ResponseSchema
 
@@ -47,6 +49,20 @@ def check_tags(tags: Sequence[str]) -> None:
     if len(tags) > MAX_TAGS:
         raise BadUserInput(f"A prompt has at most {MAX_TAGS} tags.", path=("tags",))
     check_all(*(partial(_check_tag, tags, index) for index in range(len(tags))))
+
+
+def check_cache(settings: CacheSettings) -> None:
+    """Let through how answers can be kept. Variables need not be those of any version."""
+    try:
+        check_all(
+            settings.check,
+            *(
+                partial(_check_cache_variable, settings.variables, index)
+                for index in range(min(len(settings.variables), MAX_VARIABLES))
+            ),
+        )
+    except BadUserInput as problem:
+        raise problem.within("cache") from None
 
 
 def check_reason(reason: str | None, field: str = "reason") -> None:
@@ -105,6 +121,13 @@ def _check_tag(tags: Sequence[str], index: int) -> None:
     _check_label(tags[index], path)
     if tags[index] in tags[:index]:
         raise BadUserInput(f"The tag {tags[index]} is given twice.", path=path)
+
+
+def _check_cache_variable(variables: Sequence[str], index: int) -> None:
+    path = ("variables", str(index))
+    check_variable_name(variables[index], path)
+    if variables[index] in variables[:index]:
+        raise BadUserInput(f"The variable {variables[index]} is given twice.", path=path)
 
 
 def _check_share(shares: Sequence[tuple[int, int]], index: int, known: Collection[int]) -> None:

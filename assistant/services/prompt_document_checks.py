@@ -14,6 +14,7 @@ from assistant.errors import BadUserInput
 from assistant.services.prompt_assertions import check_draft
 from assistant.services.prompt_checks import (
     check_all,
+    check_cache,
     check_category,
     check_description,
     check_prompt_name,
@@ -46,6 +47,7 @@ def check_document(
         lambda: check_category(prompt.category),
         lambda: check_description(prompt.description),
         lambda: check_tags(prompt.tags),
+        lambda: check_cache(prompt.cache),
         lambda: check_version(version, partials, catalog or _NO_MODELS),
         lambda: check_no_circle(prompt.name, version, partials),
         *_tests(document.tests),

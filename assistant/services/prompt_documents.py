@@ -51,6 +51,7 @@ def document_of(
         description=prompt.description,
         tags=prompt.tags,
         publish_requires_tests=prompt.publish_requires_tests,
+        cache=prompt.cache,
     )
     tests = (PromptTestDraft(case.name, case.variables, case.assertions) for case in cases)
     return PromptDocument(draft, tuple(sorted(tests, key=lambda test: test.name)))
@@ -67,11 +68,13 @@ def is_same_test(one: PromptTestDraft, other: PromptTestDraft) -> bool:
 
 def is_same_document(one: PromptDocument, other: PromptDocument) -> bool:
     """Whether both describe the same prompt; the order of tests means nothing."""
-    about = (one.prompt, other.prompt)
+    about = [
+        (p.name, p.category, p.description, p.tags, p.publish_requires_tests, p.cache)
+        for p in (one.prompt, other.prompt)
+    ]
     tests = [sorted(document.tests, key=lambda test: test.name) for document in (one, other)]
     return (
-        len({(p.name, p.category, p.description, p.tags, p.publish_requires_tests) for p in about})
-        == 1
+        about[0] == about[1]
         and is_same_wording(one.prompt.version, other.prompt.version)
         and len(tests[0]) == len(tests[1])
         and all(map(is_same_test, *tests))

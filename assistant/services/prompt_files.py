@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from inspect import get_annotations
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from assistant.domain.cache import CacheSettings, CacheSharing
 from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import TaskType
 from assistant.domain.prompt import PromptDraft, PromptVariable, VariableType, VersionDraft
@@ -80,6 +81,36 @@ class _TestCase(_Part):
     assertions: tuple[JsonValue, ...]
 
 
+class _Cache(_Part):
+    ttl_seconds: int | None = None
+    min_similarity: float = CacheSettings().min_similarity
+    max_temperature: float = CacheSettings().max_temperature
+    sharing: CacheSharing = CacheSettings().sharing
+    is_semantic: bool = CacheSettings().is_semantic
+    variables: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: CacheSettings) -> Self:
+        return cls(
+            ttl_seconds=settings.ttl_s,
+            min_similarity=settings.min_similarity,
+            max_temperature=settings.max_temperature,
+            sharing=settings.sharing,
+            is_semantic=settings.is_semantic,
+            variables=settings.variables,
+        )
+
+    def to_domain(self) -> CacheSettings:
+        return CacheSettings(
+            ttl_s=self.ttl_seconds,
+            min_similarity=self.min_similarity,
+            max_temperature=self.max_temperature,
+            sharing=self.sharing,
+            is_semantic=self.is_semantic,
+            variables=self.variables,
+        )
+
+
 class _PromptFile(_Part):
     name: str
     category: str
@@ -87,6 +118,7 @@ class _PromptFile(_Part):
     description: str | None = None
     tags: tuple[str, ...] = ()
     publish_requires_tests: bool = False
+    cache: _Cache = _Cache()
     task: TaskType = TaskType.GENERAL
     model: str | None = None
     system_template: str | None = None
@@ -103,6 +135,7 @@ _FIELDS = {
     re.sub("_(.)", lambda found: found[1].upper(), field): field
     for part in (
         _PromptFile.model_fields,
+        _Cache.model_fields,
         *map(get_annotations, (PromptVariable, GenerationParameters)),
     )
     for field in part
@@ -136,6 +169,7 @@ def read_prompt(path: Path) -> PromptDocument:
             description=found.description,
             tags=found.tags,
             publish_requires_tests=found.publish_requires_tests,
+            cache=found.cache.to_domain(),
         ),
         _read_tests(path, found.tests),
     )
@@ -203,6 +237,8 @@ def write_prompt(document: PromptDocument) -> str:
         "category": prompt.category,
         "tags": prompt.tags or None,
         "publish_requires_tests": prompt.publish_requires_tests or None,
+        "cache": Compact(_Cache.of(prompt.cache).model_dump(mode="json", exclude_defaults=True))
+        or None,
     }
     tests = {"tests": [case_content(test) for test in document.tests] or None}
     return write_yaml(_given(about) | wording_content(prompt.version) | _given(tests))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from difflib import unified_diff
 from pathlib import Path
+from typing import cast
 
 from assistant.domain.prompt import (
+    CacheChanges,
     Prompt,
     PromptChanges,
     PromptDraft,
@@ -176,6 +178,8 @@ def _changes(prompt: Prompt, wanted: PromptDraft) -> PromptChanges:
         changes["tags"] = wanted.tags
     if prompt.publish_requires_tests != wanted.publish_requires_tests:
         changes["publish_requires_tests"] = wanted.publish_requires_tests
+    if prompt.cache != wanted.cache:
+        changes["cache"] = cast("CacheChanges", asdict(wanted.cache))
     if prompt.is_archived:
         changes["is_archived"] = False
     return changes

@@ -154,6 +154,10 @@ def _warnings(
         found.append("it asks for JSON, but no response_schema makes sure of it")
     if version.parameters.temperature is None:
         found.append("no temperature: each model has a default of its own")
+    declared = {one.name for one in version.variables}
+    passed_over = [name for name in prompt.cache.variables if name not in declared]
+    if passed_over:
+        found.append(f"cache.variables names {', '.join(passed_over)}, which it does not take")
     found += [
         f"{{{{> {used_as}}}}} is the catalog's and cannot be checked here"
         for used_as in included(document)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Protocol
 
+from assistant.domain.cache import CachePolicy
 from assistant.domain.completion import Completion, CompletionRequest, MessageRole
 from assistant.domain.ports import Embedder
 from assistant.domain.prompt import RenderedPrompt
@@ -70,7 +71,8 @@ class Trials:
 
         No answer, or nobody to judge it, is an outcome, too.
         """
-        asked = replace(request, variables=case.variables)
+        # A test is of what the model says now.
+        asked = replace(request, variables=case.variables, cache=CachePolicy.BYPASS)
         try:
             answer = await self._completions.complete(asked)
         except AssistantError as error:

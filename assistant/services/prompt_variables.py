@@ -117,15 +117,23 @@ class Variables:
         )
 
 
+def check_variable_name(name: str, path: tuple[str, ...]) -> None:
+    """Let a name pass that a variable can have. Raises BadUserInput."""
+    if not _NAME.fullmatch(name):
+        raise BadUserInput("A variable's name has 1 to 64 letters, digits, _ or -.", path=path)
+
+
 def find_variable_problems(variables: Sequence[PromptVariable]) -> Iterable[BadUserInput]:
     """What is wrong with the names and defaults of a new version's variables, one by one."""
     seen: set[str] = set()
     for index, variable in enumerate(variables):
         name, path = variable.name, ("variables", str(index), "name")
-        if not _NAME.fullmatch(name):
-            yield BadUserInput("A variable's name has 1 to 64 letters, digits, _ or -.", path=path)
-        elif name in seen:
-            yield BadUserInput(f"The variable {name} is declared twice.", path=path)
+        try:
+            check_variable_name(name, path)
+            if name in seen:
+                raise BadUserInput(f"The variable {name} is declared twice.", path=path)
+        except BadUserInput as problem:
+            yield problem
         seen.add(name)
         if variable.default_value is None:
             continue

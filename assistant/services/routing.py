@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from enum import StrEnum
 
 from assistant.domain.completion import CompletionRequest, GenerationParameters
 from assistant.domain.model import CircuitState, Model, ProviderConfig, RoutingStrategy
@@ -30,6 +31,14 @@ from assistant.services.selection import (
 
 # What an answer is taken to cost whose length nobody has bounded.
 _TYPICAL_ANSWER_TOKENS = 512
+
+
+class Standing(StrEnum):
+    """Whether a model is the one to ask: for as long as the catalog stays as it is, or just now."""
+
+    BEST = "BEST"
+    BEST_NOW = "BEST_NOW"
+    WORSE = "WORSE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,39 @@ class Router:
             weighing = await self._weigh(request, prompt, catalog, usable=False)
             raise self._refusal(weighing, prompt, catalog)
         return Route(candidates, selection.rule_name)
+
+    async def standing(
+        self,
+        model_id: str,
+        request: CompletionRequest,
+        prompt: RenderedPrompt,
+        catalog: ModelCatalog,
+    ) -> Standing:
+        """How an answer that the model gave before compares with what would be had now.
+
+        A model that is away has given as good an answer as it would now.
+
+        Raises: NotFound.
+        """
+        weighing = await self._weigh(request, prompt, catalog, usable=False)
+        selection = weighing.selection
+        is_fastest = selection.strategy is RoutingStrategy.FASTEST
+        standing = Standing.BEST
+        for model in selection.models:
+            obstacle = weighing.obstacles[model.id]
+            if model.id == model_id:
+                is_usable = obstacle in (None, Obstacle.NOT_AVAILABLE)
+                return standing if is_usable else Standing.WORSE
+            # Who is the fastest changes with every call, and answers no better.
+            if obstacle is not None or is_fastest or model.id in selection.hedged:
+                continue
+            if self._circuits.state(key_of(model, catalog.providers[model.provider])) is (
+                CircuitState.OPEN
+            ):
+                standing = Standing.BEST_NOW
+            else:
+                return Standing.WORSE
+        return Standing.WORSE
 
     async def explain(
         self, request: CompletionRequest, prompt: RenderedPrompt, catalog: ModelCatalog

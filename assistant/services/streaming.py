@@ -21,6 +21,8 @@ Complete: TypeAlias = Callable[[CompletionRequest, Emit], Awaitable[Completion]]
 
 # Enough to ride out a slow moment of the client; beyond it the provider is read no faster.
 _BUFFERED_EVENTS = 64
+# The characters up to which deltas that wait are joined: an answer that is all there comes in pieces.
+_LONGEST_DELTA = 1_000
 
 
 async def stream(
@@ -67,12 +69,13 @@ def _with_more(
     """``event`` with the text that waits behind it, and the event after that, if it was met."""
     if not isinstance(event, TextDelta) or events.empty():
         return event, None
-    texts = [event.text]
+    texts, length = [event.text], len(event.text)
     while not events.empty():
         following = events.get_nowait()
-        if not isinstance(following, TextDelta):
+        if not isinstance(following, TextDelta) or length + len(following.text) > _LONGEST_DELTA:
             return TextDelta("".join(texts)), following
         texts.append(following.text)
+        length += len(following.text)
     return TextDelta("".join(texts)), None
 
 

@@ -8,14 +8,16 @@ from uuid import uuid4
 from tests.running_service import RunningService
 
 ERRORS = "userErrors { code message path }"
+KEPT = "cache { ttlSeconds minSimilarity maxTemperature sharing isSemantic variables }"
 CREATE = f"""mutation ($input: CreatePromptInput!) {{ createPrompt(input: $input) {{
-    prompt {{ id name category description tags isArchived publishRequiresTests createdAt updatedAt
+    prompt {{ id name category description tags isArchived publishRequiresTests createdAt updatedAt {KEPT}
         createdBy {{ id }} rollout {{ weight }} rolloutGuard {{ minSamples }}
         publishedVersion {{ id version status publishedAt }}
         versions {{ nodes {{ id version status }} }} }}
     {ERRORS} }} }}"""
 UPDATE = f"""mutation ($id: ID!, $input: UpdatePromptInput!) {{ updatePrompt(id: $id, input: $input) {{
-    prompt {{ id name category description tags isArchived publishRequiresTests }} {ERRORS} }} }}"""
+    prompt {{ id name category description tags isArchived publishRequiresTests
+        {KEPT} }} {ERRORS} }} }}"""
 DELETE = f"""mutation ($id: ID!) {{ deletePrompt(id: $id) {{
     prompt {{ id name isArchived versions {{ nodes {{ version }} }} }} {ERRORS} }} }}"""
 ADD_VERSION = f"""mutation ($id: ID!, $input: PromptVersionInput!) {{

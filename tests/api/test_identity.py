@@ -205,6 +205,12 @@ ROOTS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "completion": ('{ completion(id: "1") { id } }', ()),
     "myUsage": ("{ myUsage { requests } }", ()),
+    "cacheStatistics": ("{ cacheStatistics { lookups } }", ("usage:read",)),
+    "clearCache": ("mutation { clearCache(input: {}) { removed } }", ADMIN_ONLY),
+    "reportCacheHit": (
+        'mutation { reportCacheHit(completionId: "1") { userErrors { code } } }',
+        COMPLETE_ONLY,
+    ),
     "generateCompletion": (f"mutation {{ generateCompletion{INPUT} {{ id }} }}", COMPLETE_ONLY),
     "createEmbeddings": (
         'mutation { createEmbeddings(input: {texts: ["A storm."]}) { dimensions } }',

@@ -25,6 +25,10 @@ from tests.running_service import RunningService
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+USUAL = {
+    "ttlSeconds": None, "minSimilarity": 0.95, "maxTemperature": 0.3, "sharing": "USER",
+    "isSemantic": True, "variables": [],
+}  # fmt: skip
 NAMED = {"name": "greet", "category": "test", "initialVersion": {"template": "Hi."}}
 
 
@@ -39,6 +43,7 @@ async def test_a_prompt_is_made_as_a_draft_that_callers_do_not_get(
     assert (prompt["name"], prompt["category"]) == ("greet", "test")
     assert (prompt["description"], prompt["tags"]) == ("Says hello.", ["polite", "short"])
     assert (prompt["isArchived"], prompt["publishRequiresTests"]) == (False, False)
+    assert prompt["cache"] == USUAL
     assert prompt["createdBy"] == {"id": "ada"}
     assert prompt["publishedVersion"] is None
     assert [(v["version"], v["status"]) for v in prompt["versions"]["nodes"]] == [(1, "DRAFT")]
@@ -71,6 +76,11 @@ async def test_a_prompt_that_is_published_at_once_is_given_to_callers(
         ({"category": ""}, ["category"]),
         ({"description": "x" * 10_001}, ["description"]),
         ({"tags": ["a", "a"]}, ["tags", "1"]),
+        ({"cache": {"minSimilarity": 0.5}}, ["cache", "minSimilarity"]),
+        ({"cache": {"ttlSeconds": 2_592_001}}, ["cache", "ttlSeconds"]),
+        ({"cache": {"maxTemperature": -1}}, ["cache", "maxTemperature"]),
+        ({"cache": {"variables": ["a", "a"]}}, ["cache", "variables", "1"]),
+        ({"cache": {"sharing": None}}, ["cache", "sharing"]),
         ({"initialVersion": {"template": "{{#open}}"}}, ["initialVersion", "template"]),
         ({"initialVersion": {"template": "{{name}}"}}, ["initialVersion", "template"]),
         (
@@ -170,15 +180,50 @@ async def test_what_is_absent_from_an_update_stays_as_it_is(service: RunningServ
     assert await updated(publishRequiresTests=True) == (now | {"publishRequiresTests": True})
 
 
+async def test_of_how_answers_are_kept_what_is_absent_from_an_update_stays_too(
+    service: RunningService,
+) -> None:
+    me = writer()
+    prompt = await made(service, me)
+
+    async def kept(**changes: Any) -> dict[str, Any]:
+        payload = await answered(service, me, UPDATE, id=prompt["id"], input={"cache": changes})
+        assert payload["userErrors"] == []
+        found: dict[str, Any] = payload["prompt"]["cache"]
+        return found
+
+    assert await kept() == USUAL
+    short = USUAL | {"ttlSeconds": 60, "variables": ["text"]}
+    assert await kept(ttlSeconds=60, variables=["text"]) == short
+    shared = short | {"sharing": "TENANT", "variables": []}
+    assert await kept(sharing="TENANT", variables=[]) == shared
+    assert await kept(sharing="USER", ttlSeconds=None) == USUAL
+
+
+async def test_a_new_prompt_says_how_its_answers_are_kept(service: RunningService) -> None:
+    kept = {
+        "ttlSeconds": 0, "minSimilarity": 1.0, "maxTemperature": 0.0, "sharing": "TENANT",
+        "isSemantic": False, "variables": ["text", "no-variable-of-any-version"],
+    }  # fmt: skip
+    prompt = await made(service, writer(), cache=kept)
+    assert prompt["cache"] == kept
+    prompt = await made(service, writer(), cache=None)
+    assert prompt["cache"] == USUAL
+
+
 async def test_only_a_description_can_be_taken_away(service: RunningService) -> None:
     me = writer()
     prompt = await made(service, me)
-    nothing = dict.fromkeys(["category", "tags", "isArchived", "publishRequiresTests"])
+    nothing = dict.fromkeys(["category", "tags", "isArchived", "publishRequiresTests", "cache"])
 
     payload = await answered(service, me, UPDATE, id=prompt["id"], input=nothing)
 
     assert refused(payload) == [("BAD_USER_INPUT", ["input", name]) for name in nothing]
     assert "Leave it out" in said(payload)
+
+    kept = dict.fromkeys(key for key in USUAL if key != "ttlSeconds")
+    payload = await answered(service, me, UPDATE, id=prompt["id"], input={"cache": kept})
+    assert refused(payload) == [("BAD_USER_INPUT", ["input", "cache", name]) for name in kept]
 
 
 async def test_an_archived_prompt_is_out_of_use_keeps_its_versions_and_comes_back(

@@ -69,6 +69,7 @@ def test_no_money_and_no_count_is_a_float(schema: SubgraphSchema) -> None:
         *("tokenCountError", "vectors"),  # a share, and coordinates
         *("successRate", "errorRateMargin", "costMargin", "threshold"),  # shares
         *("averageLatencyMs", "averageTokens"),
+        *("minSimilarity", "maxTemperature", "hitRate"),
     }
 
 

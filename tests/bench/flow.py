@@ -14,6 +14,7 @@ from dataclasses import replace
 import structlog
 import uvloop
 
+from assistant.services.cache import CacheLimits
 from tests.unit.fakes import answering, model
 from tests.unit.world import World, request_of
 
@@ -58,6 +59,9 @@ async def main() -> None:
     unfit = [many[0], *(replace(row, is_allowed=False) for row in many[1:])]
     filtered = await cost_us(World(providers, unfit))
     whole = await cost_us(World(stream), streamed=True)
+    cached = World(providers, many, cache_limits=CacheLimits(lookup_timeout_s=1))
+    hit = await cost_us(cached, model="ollama/m0")
+    print(f"a hit in memory             {hit:7.0f} us")
     print(f"a named model               {named:7.0f} us")
     print(f"chosen among 20             {routed:7.0f} us")
     print(f"1 of 20 may be used         {filtered:7.0f} us")

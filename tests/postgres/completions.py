@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from uuid_utils.compat import uuid7
 
+from assistant.domain.cache import CacheOutcome, CacheVerdict
 from assistant.domain.caller import Caller
 from assistant.domain.completion import (
     Attempt,
@@ -68,8 +69,18 @@ def succeeded(opened: Completion, **changes: Any) -> Completion:
             rule_name="cheap first",
             candidates=("openai/gpt", "ollama/llama3.2:3b"),
             attempts=ATTEMPTS,
-            similarity=None,
             overhead_ms=1.25,
+            cache=CacheVerdict(
+                CacheOutcome.SEMANTIC,
+                "It means the same. 🎉",
+                similarity=0.96,
+                min_similarity=0.95,
+                age_ms=3_000_000_000,
+                guard="numbers",
+                source_id=UUID(int=7),
+                wording=b"w" * 32,
+            ),
+            saved_tokens=17,
             saved_cost=Decimal("0.5"),
         ),
         latency_ms=50,

@@ -17,6 +17,9 @@ CATALOG = (
 )
 PRIVATE = (
     "api_keys",
+    "cache_entries",
+    "cache_entry_uses",
+    "cache_flights",
     "circuits",
     "completions",
     "prompt_test_runs",
@@ -67,6 +70,13 @@ ROWS = {
     "token_calibrations": (
         "INSERT INTO token_calibrations VALUES (:tenant, 'p', 'm', 'b', 1, '{1}', now())"
     ),
+    "cache_entries": (
+        "INSERT INTO cache_entries (tenant_id, id, created_at, key, min_similarity, answer, model, "
+        "tokens, cost, size_bytes, fresh_until, expires_at) "
+        "VALUES (:tenant, :id, now(), sha256('x'), 0.95, '{}', 'p/m', 1, 0, 1, now(), now())"
+    ),
+    "cache_entry_uses": "INSERT INTO cache_entry_uses VALUES (:tenant, :id, 1, now())",
+    "cache_flights": "INSERT INTO cache_flights VALUES (:tenant, sha256('x'), :id, now())",
     "circuits": "INSERT INTO circuits VALUES (:tenant, 'p', 'm', now())",
     "api_keys": (
         "INSERT INTO api_keys (tenant_id, id, name, prefix, secret_hash, scopes, created_at) "

@@ -99,7 +99,7 @@ async def test_up_down_and_up_again_leaves_nothing_in_between(empty: DatabaseUrl
 async def test_every_single_step_down_and_up_works(empty: DatabaseUrls) -> None:
     await migrate.upgrade(empty.owner)
     full = await left_in(empty)
-    for revision in ("0006", "0005", "0004", "0003", "0002", "0001"):
+    for revision in ("0008", "0007", "0006", "0005", "0004", "0003", "0002", "0001"):
         await migrate.downgrade(empty.owner, revision)
         assert await migrate.current_revision(empty.owner) == revision
 

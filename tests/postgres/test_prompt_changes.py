@@ -16,11 +16,20 @@ from assistant.adapters.postgres.listen import CATALOG_CHANNEL, EVERYTHING, list
 from assistant.adapters.postgres.prompt_changes import PostgresPromptChanges
 from assistant.adapters.postgres.prompt_releases import PostgresPromptReleases
 from assistant.adapters.postgres.prompts import PostgresPrompts
-from assistant.domain.prompt import PromptChanges, PromptQuery, PromptVersionStatus
+from assistant.domain.cache import CacheSettings, CacheSharing
+from assistant.domain.prompt import CacheChanges, PromptChanges, PromptQuery, PromptVersionStatus
 from assistant.errors import Conflict
 from tests.postgres.catalog import NOW, a_prompt, a_release, a_version, add, published
 from tests.postgres.server import DatabaseUrls, connect
 
+KEPT = CacheSettings(
+    ttl_s=60,
+    min_similarity=0.97,
+    max_temperature=0.0,
+    sharing=CacheSharing.TENANT,
+    is_semantic=False,
+    variables=("text", "größe"),
+)
 LATER = NOW + timedelta(hours=1)
 
 
@@ -40,7 +49,7 @@ def prompts(database: Database) -> PostgresPrompts:
 async def test_a_new_draft_reads_back_as_it_was_written_and_is_served_to_nobody(
     changes: PostgresPromptChanges, prompts: PostgresPrompts
 ) -> None:
-    prompt = a_prompt(publish_requires_tests=True)
+    prompt = a_prompt(publish_requires_tests=True, cache=KEPT)
     first = a_version(prompt)
 
     assert await changes.add_prompt(prompt, first, None, 1)
@@ -150,6 +159,56 @@ async def test_only_what_is_named_changes(
     assert changed == replace(prompt, updated_at=LATER, **given)
     assert len(statements) == 1
     assert await prompts.prompts_by_id("acme", [prompt.id]) == {prompt.id: changed}
+
+
+@pytest.mark.parametrize("before", [CacheSettings(), KEPT], ids=["as usual", "otherwise"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        CacheChanges(),
+        CacheChanges(ttl_s=0),
+        CacheChanges(ttl_s=None),
+        CacheChanges(min_similarity=0.95, max_temperature=0.3, sharing=CacheSharing.USER),
+        CacheChanges(is_semantic=True, variables=()),
+        CacheChanges(min_similarity=1.0, max_temperature=0.1 + 0.2, variables=("a", "b")),
+    ],
+    ids=lambda given: ",".join(given) or "nothing",
+)
+async def test_of_how_answers_are_kept_only_what_is_named_changes(
+    changes: PostgresPromptChanges,
+    prompts: PostgresPrompts,
+    before: CacheSettings,
+    given: CacheChanges,
+) -> None:
+    prompt = a_prompt(cache=before)
+    await changes.add_prompt(prompt, a_version(prompt), None, 1)
+
+    changed = await changes.update_prompt("acme", prompt.id, {"cache": given}, LATER)
+
+    assert changed == replace(prompt, updated_at=LATER, cache=replace(before, **given))
+    assert await prompts.prompts_by_id("acme", [prompt.id]) == {prompt.id: changed}
+    # What says nothing of the cache leaves it.
+    assert await changes.update_prompt("acme", prompt.id, {"tags": prompt.tags}, LATER) == changed
+
+
+async def test_two_who_change_different_parts_of_how_answers_are_kept_at_once_both_do(
+    changes: PostgresPromptChanges, prompts: PostgresPrompts, database: Database
+) -> None:
+    prompt, _ = await add(database)
+
+    await asyncio.gather(
+        *(
+            changes.update_prompt("acme", prompt.id, {"cache": given}, LATER)
+            for given in (
+                CacheChanges(ttl_s=60),
+                CacheChanges(min_similarity=0.97),
+                CacheChanges(sharing=CacheSharing.TENANT),
+            )
+        )
+    )
+
+    found = (await prompts.prompts_by_id("acme", [prompt.id]))[prompt.id]
+    assert found.cache == CacheSettings(ttl_s=60, min_similarity=0.97, sharing=CacheSharing.TENANT)
 
 
 async def test_an_archived_prompt_can_be_brought_back(

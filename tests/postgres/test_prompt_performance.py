@@ -224,7 +224,7 @@ async def test_sums_by_the_hour_are_those_of_the_rows_and_a_view_adds_them_up(
             "count(*), count(*) FILTER (WHERE status = 'SUCCEEDED'), "
             "count(*) FILTER (WHERE status = 'FAILED'), "
             "sum(prompt_tokens + completion_tokens), sum(cost), "
-            "coalesce(sum(cost) FILTER (WHERE status <> 'CANCELLED'), 0), "
+            "coalesce(sum(cost + saved_cost) FILTER (WHERE status <> 'CANCELLED'), 0), "
             "coalesce(sum(latency_ms) FILTER (WHERE status = 'SUCCEEDED'), 0) "
             f"FROM usage_logs WHERE {counts} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
             (TEST_FEATURE,),

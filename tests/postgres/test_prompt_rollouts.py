@@ -34,7 +34,9 @@ from tests.postgres.completions import running, succeeded
 
 GUARD = RolloutGuard(0.1, None, 7)
 FAILED, CANCELLED = CompletionStatus.FAILED, CompletionStatus.CANCELLED
-COST = Decimal("0.0000125")
+# What answers would have cost without the cache: a version is not cheaper for being asked less.
+SAVED = Decimal("0.5")
+COST = SAVED + Decimal("0.0000125")
 
 
 @pytest.fixture
@@ -261,7 +263,7 @@ async def test_only_what_versions_did_since_the_split_counts(
         await find(database, prompt),
         [
             WatchedVersion(1, True, ReleaseFigures(4, 0, 4 * COST)),
-            WatchedVersion(2, False, ReleaseFigures(3, 2, COST + Decimal("0.2"))),
+            WatchedVersion(2, False, ReleaseFigures(3, 2, COST + 2 * (SAVED + Decimal("0.1")))),
         ],
     )
 

@@ -14,6 +14,7 @@ from assistant.adapters.postgres.prompt_releases import PostgresPromptReleases
 from assistant.adapters.postgres.prompt_tests import PostgresPromptTests
 from assistant.adapters.postgres.prompts import PostgresPrompts
 from assistant.adapters.postgres.seeds import PostgresSeeds
+from assistant.domain.cache import CacheSettings, CacheSharing
 from assistant.domain.prompt import Prompt, PromptDraft, PromptPartial, PromptVersion, VersionDraft
 from assistant.domain.prompt_document import PromptDocument
 from assistant.domain.prompt_test import Contains, MaxTokens, PromptTestCase, PromptTestDraft
@@ -108,6 +109,27 @@ async def test_a_new_wording_takes_the_place_of_the_old_and_is_in_the_history(
         (ReleaseKind.PUBLISHED, at, {number: 100}, None, None, "Comes with the service.")
         for at, number in ((DAY_2, 2), (DAY_1, 1))
     ]
+
+
+async def test_how_answers_are_kept_is_seeded_and_kept_up_to_date_until_an_admin_says_otherwise(
+    seeds: PostgresSeeds, database: Database
+) -> None:
+    draft = PromptDraft("summary", "writing", VersionDraft("x"))
+    shared = replace(draft, cache=CacheSettings(sharing=CacheSharing.TENANT, variables=("text",)))
+    await seeds.apply(Seed(prompts=(PromptDocument(draft),)), DAY_1)
+
+    report = await seeds.apply(Seed(prompts=(PromptDocument(shared),)), DAY_2)
+
+    assert report == SeedReport(updated=1)
+    prompt, versions = await find(database)
+    assert (prompt.cache, list(versions)) == (shared.cache, [1])
+    again = await seeds.apply(Seed(prompts=(PromptDocument(shared),)), DAY_3)
+    assert again == SeedReport(unchanged=1)
+    await PostgresPromptChanges(database).update_prompt(
+        "platform", prompt.id, {"cache": {"ttl_s": 0}}, DAY_3
+    )
+    assert await seeds.apply(Seed(prompts=(PromptDocument(draft),)), DAY_3) == SeedReport(kept=1)
+    assert (await find(database))[0].cache == replace(shared.cache, ttl_s=0)
 
 
 async def test_a_model_and_the_wish_for_tests_are_seeded_and_kept_up_to_date(

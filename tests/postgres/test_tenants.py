@@ -111,9 +111,13 @@ async def test_every_function_that_runs_as_somebody_else_is_locked_down(
     service = ["assistant_service"]
     assert functions == [
         ("assistant_circuits", "assistant_ledger", True, service),
+        ("assistant_evict_cached", "assistant_ledger", True, service),
+        ("assistant_expire_cached", "assistant_ledger", True, service),
         ("assistant_expire_prompt_hours", "assistant_ledger", True, service),
         ("assistant_find_api_key", "assistant_ledger", True, service),
+        ("assistant_list_cache_warming", "assistant_ledger", True, service),
         ("assistant_maintain_partitions", "assistant_owner", True, service),
+        ("assistant_measure_cache", "assistant_ledger", True, service),
         ("assistant_open", "assistant_ledger", True, service),
         ("assistant_rollouts", "assistant_ledger", True, service),
         ("assistant_settle", "assistant_ledger", True, service),
@@ -146,6 +150,9 @@ async def test_the_ledgers_role_sees_what_its_functions_need_and_nothing_else(
 
     assert [name for (name,) in seen] == [
         "api_keys",
+        "cache_entries",
+        "cache_entry_uses",
+        "cache_flights",
         "circuits",
         "completions",
         "prompt_rollouts",
@@ -247,6 +254,9 @@ async def test_another_tenants_row_cannot_be_changed(
         "prompt_rollouts",
         "prompt_test_cases",
         "prompt_test_runs",
+        "cache_entries",
+        "cache_entry_uses",
+        "cache_flights",
     ],
 )
 async def test_another_tenants_row_cannot_be_deleted(

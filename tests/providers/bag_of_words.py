@@ -20,6 +20,13 @@ class BagOfWords:
         self.batches: list[list[str]] = []
 
     @property
+    def id(self) -> str:
+        return "bag of words"
+
+    def covers(self, text: str) -> bool:
+        return True
+
+    @property
     def dimensions(self) -> int:
         return _DIMENSIONS
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
+from zlib import crc32
 
 from uuid_utils.compat import uuid7
 
@@ -20,6 +21,7 @@ from assistant.domain.completion import (
     ProviderEvent,
     TextDelta,
 )
+from assistant.domain.job import JobOutcome
 from assistant.domain.model import (
     DiscoveredModel,
     Model,
@@ -35,6 +37,7 @@ from assistant.domain.ports import (
     ModelCatalog,
     ProviderCall,
     TimeLimits,
+    Vector,
 )
 from assistant.domain.prompt import RenderedPrompt
 from assistant.domain.rule import RoutingRule
@@ -93,6 +96,7 @@ class FakeTelemetry:
     taken_back: list[str] = field(default_factory=list)
     lookups: list[tuple[CacheLevel, CacheLookup]] = field(default_factory=list)
     shadow_checks: list[ShadowVerdict] = field(default_factory=list)
+    jobs: list[tuple[str, JobOutcome]] = field(default_factory=list)
 
     def completion_settled(self, completion: Completion, prompt_name: str | None) -> None:
         self.settled.append(completion)
@@ -105,6 +109,9 @@ class FakeTelemetry:
 
     def cache_shadow_checked(self, verdict: ShadowVerdict) -> None:
         self.shadow_checks.append(verdict)
+
+    def job_ended(self, job: str, outcome: JobOutcome, duration_s: float) -> None:
+        self.jobs.append((job, outcome))
 
     def version_taken_back(self, prompt_name: str) -> None:
         self.taken_back.append(prompt_name)
@@ -259,3 +266,32 @@ class FakeCompletionStore:
 
 def statuses(completions: Sequence[Completion]) -> list[CompletionStatus]:
     return [completion.status for completion in completions]
+
+
+@dataclass
+class FakeEmbedder:
+    """Vectors of words: texts of the same words are alike, whatever their order; others are not."""
+
+    id: str = "words"
+    dimensions: int = 64
+    embedded: list[str] = field(default_factory=list)
+    error: Exception | None = None
+    delay_s: float = 0.0
+
+    def covers(self, text: str) -> bool:
+        return len(text) < 1_000
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+        self.embedded += texts
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        if self.error:
+            raise self.error
+        return [self._vector(text) for text in texts]
+
+    def _vector(self, text: str) -> Vector:
+        counts = [0.0] * self.dimensions
+        for word in text.lower().replace("?", "").split():
+            counts[crc32(word.encode()) % self.dimensions] += 1.0
+        length = sum(count * count for count in counts) ** 0.5 or 1.0
+        return [count / length for count in counts]

@@ -153,7 +153,9 @@ class FakePromptChanges:
         prompt = self.rows.prompts.get(id_)
         if prompt is None or prompt.tenant_id != tenant_id:
             return None
-        self.rows.prompts[id_] = replace(prompt, **changes, updated_at=at)
+        cache = replace(prompt.cache, **changes.get("cache", {}))
+        changed = replace(prompt, **(changes | {"cache": cache}))
+        self.rows.prompts[id_] = replace(changed, updated_at=at)
         return self.rows.prompts[id_]
 
     async def add_version(

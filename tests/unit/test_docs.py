@@ -27,6 +27,8 @@ def shown(default: object) -> str:
     """A setting's default as the table shows it."""
     if default is None or default == ():
         return "none"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
     if isinstance(default, Path) and default.is_absolute():
         default = Path(".venv") / default.relative_to(sys.prefix)
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
@@ -52,6 +54,9 @@ def test_the_metrics_table_names_every_metric_of_ours() -> None:
         "assistant_provider_calls_running",
         "assistant_provider_calls_waiting",
         "assistant_circuit_state",
+        "assistant_cache_entries",
+        "assistant_cache_bytes",
+        "assistant_cache_memory_bytes",
     }
 
 

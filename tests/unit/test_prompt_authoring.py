@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import nan
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from assistant.domain.cache import CacheSettings, CacheSharing
 from assistant.domain.caller import Caller
 from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import TaskType
-from assistant.domain.prompt import Prompt, PromptDraft, PromptVariable, PromptVersionStatus
+from assistant.domain.prompt import (
+    CacheChanges,
+    Prompt,
+    PromptDraft,
+    PromptVariable,
+    PromptVersionStatus,
+)
 from assistant.domain.rollout import ReleaseKind
 from assistant.errors import BadUserInput, Conflict, Forbidden, NotFound
 from tests.unit.prompt_desk import ANN, BOB, DEVELOPER, OPERATOR, READER, PromptDesk, paths, refused
@@ -50,7 +58,10 @@ async def create(at: PromptDesk, *, publish: bool = False, **fields: Any) -> Pro
 async def test_a_new_prompt_is_the_tenants_own_with_a_first_draft_that_says_all_it_was_given(
     at: PromptDesk,
 ) -> None:
-    prompt = await create(at, description="d", tags=("a", "b"), publish_requires_tests=True)
+    cache = CacheSettings(ttl_s=60, sharing=CacheSharing.TENANT, variables=("name",))
+    prompt = await create(
+        at, description="d", tags=("a", "b"), publish_requires_tests=True, cache=cache
+    )
 
     assert at.now(prompt) == prompt
     assert prompt == Prompt(
@@ -66,6 +77,7 @@ async def test_a_new_prompt_is_the_tenants_own_with_a_first_draft_that_says_all_
         created_at=at.clock.now(),
         updated_at=at.clock.now(),
         publish_requires_tests=True,
+        cache=cache,
     )
     version = at.rows.of(prompt.id)[1]
     assert {name: getattr(version, name) for name in FULL.__dataclass_fields__} == {
@@ -146,6 +158,7 @@ async def test_everything_that_is_wrong_with_a_new_prompt_is_said_at_once(at: Pr
             category="",
             description="d" * 2_001,
             tags=("a", "a", ""),
+            cache=CacheSettings(ttl_s=-1, max_temperature=nan, variables=("a.b", "a", "a")),
             publish=True,
             publish_requires_tests=True,
             version=wording_of("{{> nothing}}{{x", "y", model="gpt-9", change_note="\x00"),
@@ -158,6 +171,10 @@ async def test_everything_that_is_wrong_with_a_new_prompt_is_said_at_once(at: Pr
         "description",
         "tags.1",
         "tags.2",
+        "cache.ttlSeconds",
+        "cache.maxTemperature",
+        "cache.variables.0",
+        "cache.variables.2",
         "publish",
         "initialVersion.template",
         "initialVersion.model",
@@ -231,6 +248,45 @@ async def test_an_update_changes_what_it_names_and_nothing_else(at: PromptDesk) 
     )
     assert at.now(prompt) == changed
     assert (await at.authoring.update(ANN, prompt.id, {})) == changed
+
+
+async def test_of_how_answers_are_kept_each_part_changes_on_its_own(at: PromptDesk) -> None:
+    prompt = await create(at, cache=CacheSettings(ttl_s=60, min_similarity=0.9))
+
+    changed = await at.authoring.update(
+        ANN, prompt.id, {"cache": {"ttl_s": None, "variables": ("name",)}}
+    )
+
+    assert changed.cache == CacheSettings(min_similarity=0.9, variables=("name",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        (CacheChanges(ttl_s=30 * 24 * 3600 + 1), "cache.ttlSeconds"),
+        (CacheChanges(min_similarity=0.79), "cache.minSimilarity"),
+        (CacheChanges(min_similarity=1.01), "cache.minSimilarity"),
+        (CacheChanges(min_similarity=nan), "cache.minSimilarity"),
+        (CacheChanges(max_temperature=2.1), "cache.maxTemperature"),
+        (CacheChanges(variables=("",)), "cache.variables.0"),
+        (CacheChanges(variables=("x" * 65,)), "cache.variables.0"),
+        (CacheChanges(variables=tuple(f"v{n}" for n in range(21))), "cache.variables"),
+    ],
+)
+async def test_how_answers_are_kept_has_its_limits(
+    at: PromptDesk, changes: CacheChanges, path: str
+) -> None:
+    prompt = await create(at)
+
+    assert paths(await refused(at.authoring.update(ANN, prompt.id, {"cache": changes}))) == [path]
+    assert at.now(prompt) == prompt
+
+
+async def test_any_name_that_a_variable_may_have_can_be_that_of_one_whose_wording_may_differ(
+    at: PromptDesk,
+) -> None:
+    prompt = await create(at, cache=CacheSettings(variables=("of-no-version_yet", "größe")))
+    assert at.now(prompt).cache.variables == ("of-no-version_yet", "größe")
 
 
 async def test_everything_that_is_wrong_with_an_update_is_said_at_once(at: PromptDesk) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from assistant.domain.cache import CacheSettings, CacheSharing
 from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import TaskType
 from assistant.domain.prompt import PromptDraft, PromptVariable, VariableType, VersionDraft
@@ -33,6 +34,7 @@ description: Sorts a support ticket.
 category: support
 tags: [tickets, triage]
 publish_requires_tests: true
+cache: {ttl_seconds: 3600, min_similarity: 0.97, sharing: TENANT, variables: [ticket]}
 task: CLASSIFICATION
 model: fast
 system_template: |-
@@ -83,6 +85,9 @@ DOCUMENT = PromptDocument(
         category="support",
         tags=("tickets", "triage"),
         publish_requires_tests=True,
+        cache=CacheSettings(
+            ttl_s=3600, min_similarity=0.97, sharing=CacheSharing.TENANT, variables=("ticket",)
+        ),
         version=VersionDraft(
             template="<ticket>\n  {{ticket}}\n</ticket>\n",
             system_template="You sort support tickets.",
@@ -184,6 +189,10 @@ def test_a_date_is_a_text_and_so_are_the_words_that_yaml_once_took_for_booleans(
         (
             "name: m\ncategory: c\ntemplate: x\nparameters: {temp: 1}",
             "parameters.temp: there is no such key",
+        ),
+        (
+            "name: m\ncategory: c\ntemplate: x\ncache: {ttl: 60}",
+            "cache.ttl: there is no such key",
         ),
         ("name: m\ncategory: c\ntemplate: x\ntask: FOO", "task: Input should be 'GENERAL'"),
         (

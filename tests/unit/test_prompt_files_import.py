@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from assistant.domain.cache import CacheSettings, CacheSharing
 from assistant.domain.prompt import (
     Prompt,
     PromptDraft,
@@ -200,6 +201,21 @@ def test_a_version_that_callers_never_got_is_tested_where_its_prompt_asks_for_it
     assert not planned(file, catalog, as_drafts=True).needs_run
     again = known(version(2, "Hello"), version(1, "Hello!"), published=2)
     assert not planned(file, again).needs_run
+
+
+def test_how_answers_are_kept_is_changed_as_a_whole() -> None:
+    catalog = known(version(1, "Hello"), published=1)
+    assert catalog.prompt is not None
+    kept = CacheSettings(ttl_s=60, sharing=CacheSharing.TENANT)
+    catalog = replace(catalog, prompt=replace(catalog.prompt, cache=kept))
+    step = planned(document("Hello"), catalog)
+    assert list(step.actions) == ["change cache"]
+    assert replace(kept, **step.changes["cache"]) == CacheSettings()
+    assert "-cache: {ttl_seconds: 60, sharing: TENANT}" in step.diff()
+
+    file = document("Hello")
+    file = replace(file, prompt=replace(file.prompt, cache=kept))
+    assert list(planned(file, catalog).actions) == []
 
 
 def test_publishing_says_that_it_ends_a_rollout() -> None:

@@ -68,6 +68,16 @@ def test_a_name_is_for_one_file(tmp_path: Path) -> None:
         ("name: hello", "name: Hello", "must be 1 to 64 small letters, digits or hyphens"),
         ("category: misc", "category: ' misc'", "category must be 1 to 64 characters"),
         ("category: misc", "category: misc\nresponse_schema: {type: foo}", "response_schema"),
+        (
+            "category: misc",
+            "category: misc\ncache: {min_similarity: 0.5, variables: [who, a b]}",
+            "cache.min_similarity: min_similarity must be between 0.8 and 1",
+        ),
+        (
+            "category: misc",
+            "category: misc\ncache: {variables: [who, who]}",
+            "cache.variables.1: The variable who is given twice",
+        ),
         ("{who: Ada}", "{whom: Ada}", "tests.0.variables.whom: The prompt has no variable whom"),
         ("{who: Ada}", "{who: [1]}", "tests.0.variables.who"),
         ("{who: Ada}", "{who: Ada, maxWords: 1}", "tests.0.variables.maxWords: "),
@@ -101,6 +111,11 @@ def test_a_file_that_cannot_be_read_keeps_nothing_from_being_said_of_others(tmp_
         ("Say hello to {{who}}.", "Greet {{who}} as JSON.", "no response_schema makes sure"),
         ("Say hello to {{who}}.", "A JSON object for {{who}}.", "no response_schema makes sure"),
         ("parameters: {temperature: 0}\n", "", "no temperature"),
+        (
+            "category: misc",
+            "category: misc\ncache: {variables: [who, whom, when]}",
+            "cache.variables names whom, when, which it does not take",
+        ),
     ],
 )
 def test_what_could_be_better_is_a_warning(tmp_path: Path, old: str, new: str, says: str) -> None:

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assistant.domain.cache import CacheSettings, CacheSharing
 from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import TaskType
 from assistant.domain.prompt import PromptDraft, PromptVariable, VariableType, VersionDraft
@@ -66,6 +67,15 @@ DOCUMENTS = st.builds(
         description=st.none() | LINES,
         tags=st.lists(TEXT, max_size=3).map(tuple),
         publish_requires_tests=st.booleans(),
+        cache=st.builds(
+            CacheSettings,
+            ttl_s=st.none() | st.integers(0, 10**6),
+            min_similarity=st.floats(0.8, 1),
+            max_temperature=st.floats(0, 2),
+            sharing=st.sampled_from(CacheSharing),
+            is_semantic=st.booleans(),
+            variables=st.lists(TEXT, max_size=3).map(tuple),
+        ),
         version=st.builds(
             VersionDraft,
             template=LINES,

@@ -71,7 +71,7 @@ def test_a_completion_is_counted_by_outcome_model_prompt_and_cache() -> None:
     telemetry = PrometheusTelemetry()
     telemetry.completion_settled(ANSWERED, prompt_name="summarize")
     telemetry.completion_settled(ANSWERED, prompt_name="summarize")
-    labels = ("SUCCEEDED", PAID, "summarize", "MISS")
+    labels = ("SUCCEEDED", PAID, "summarize", "BYPASSED")
     assert sample(telemetry, "assistant_requests_total", *labels) == 2
     assert sample(telemetry, "assistant_feature_requests_total", "SUCCEEDED", "search") == 2
 
@@ -88,7 +88,7 @@ def test_a_failure_is_counted_by_its_code_and_a_refusal_without_a_model() -> Non
         )
     )
     telemetry.request_refused("UNAUTHENTICATED")
-    assert sample(telemetry, "assistant_requests_total", "FORBIDDEN", "", "MISS") == 1
+    assert sample(telemetry, "assistant_requests_total", "FORBIDDEN", "", "BYPASSED") == 1
     assert sample(telemetry, "assistant_refusals_total", "UNAUTHENTICATED") == 1
 
 

@@ -163,6 +163,10 @@ class FakeEmbedder:
     vectors: dict[str, Vector] = field(default_factory=dict)
     error: Exception | None = None
     dimensions: int = 2
+    id: str = "two directions"
+
+    def covers(self, text: str) -> bool:
+        return True
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
         if self.error is not None:

@@ -8,10 +8,18 @@ from dataclasses import dataclass, field
 
 from assistant.domain.completion import CompletionRequest, ProgressEvent, ProviderEvent
 from assistant.domain.model import DiscoveredModel, Model, ModelGroup, ProviderConfig
-from assistant.domain.ports import ModelCatalog, ProviderCall, ProviderConnector, TimeLimits
+from assistant.domain.ports import (
+    Embedder,
+    ModelCatalog,
+    PromptStore,
+    ProviderCall,
+    ProviderConnector,
+    TimeLimits,
+)
 from assistant.services.answers import Answers
 from assistant.services.attempts import Attempts
 from assistant.services.bulkheads import Bulkheads, BulkheadSettings
+from assistant.services.cache import Cache, CacheLimits
 from assistant.services.circuits import Circuits
 from assistant.services.completion import Completions
 from assistant.services.failover import Failover
@@ -23,11 +31,13 @@ from assistant.services.ranking import Ranking
 from assistant.services.retries import Retries
 from assistant.services.routing import Router
 from assistant.services.selection import Selector
+from tests.unit.fake_cache import FakeCacheStore, FakeFlightStore
 from tests.unit.fakes import (
     ALICE,
     FakeCircuitStore,
     FakeClock,
     FakeCompletionStore,
+    FakeEmbedder,
     FakeLanguages,
     FakeLedgerStore,
     FakeModelStore,
@@ -67,6 +77,10 @@ class World:
     tokens: FakeTokens = field(default_factory=FakeTokens)
     clock: FakeClock = field(default_factory=FakeClock)
     connect: ProviderConnector | None = None
+    cache_limits: CacheLimits = CacheLimits(is_on=False)  # noqa: RUF009 - immutable
+    cache_store: FakeCacheStore = field(default_factory=FakeCacheStore)
+    embedder: Embedder = field(default_factory=FakeEmbedder)
+    prompts: PromptStore | None = None
     time_limits: TimeLimits = TimeLimits(total_s=30)  # noqa: RUF009 - immutable
 
     def __post_init__(self) -> None:
@@ -107,12 +121,24 @@ class World:
             self.tokens,
             self.time_limits,
         )
+        self.cache_store.clock = self.clock
+        self.flights = FakeFlightStore(self.cache_store)
+        self.cache = Cache(
+            store=self.cache_store,
+            flights=self.flights,
+            embedder=self.embedder,
+            router=router,
+            clock=self.clock,
+            telemetry=self.telemetry,
+            limits=self.cache_limits,
+        )
         self.flow = Completions(
             ledger=self.ledger,
-            prompts=Prompts(store=None),  # type: ignore[arg-type] - no request here names a prompt
+            prompts=Prompts(self.prompts),  # type: ignore[arg-type] - most name no prompt
             models=models,
             router=router,
             answers=Answers(failover),
+            cache=self.cache,
             store=FakeCompletionStore(),
         )
 

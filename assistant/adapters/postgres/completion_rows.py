@@ -77,6 +77,7 @@ def _verdict_row(verdict: CacheVerdict) -> dict[str, Any]:
         "age_ms": verdict.age_ms,
         "guard": verdict.guard,
         "source_id": None if verdict.source_id is None else str(verdict.source_id),
+        "wording": None if verdict.wording is None else verdict.wording.hex(),
     }
 
 
@@ -141,6 +142,7 @@ def _verdict_of(row: Mapping[str, Any] | None) -> CacheVerdict | None:
         age_ms=row["age_ms"],
         guard=row["guard"],
         source_id=None if row["source_id"] is None else UUID(row["source_id"]),
+        wording=None if row["wording"] is None else bytes.fromhex(row["wording"]),
     )
 
 

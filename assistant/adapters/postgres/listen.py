@@ -20,6 +20,12 @@ CATALOG_CHANNEL = "assistant_catalog"
 CIRCUIT_CHANNEL = "assistant_circuits"
 """Carries the circuits that have opened, are tried, or have closed."""
 
+CACHE_CHANNEL = "assistant_cache"
+"""Carries the keys of kept answers that were removed, replaced or judged; or a tenant, for all."""
+
+FLIGHT_CHANNEL = "assistant_flights"
+"""Carries the keys of questions that somebody follows, and those of which there is news."""
+
 EVERYTHING = ""
 """Stands for "anything may have changed": yielded whenever notifications may have been missed."""
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
-import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.migrate import MONTHS_AHEAD
-from assistant.errors import StorageUnavailable
-
-log = structlog.get_logger(__name__)
 
 _MAINTAIN = text(
     "SELECT created, dropped FROM assistant_maintain_partitions(:months_ahead, :retention_months)"
@@ -51,18 +45,12 @@ async def maintain_partitions(
     return PartitionChanges(row.created, row.dropped)
 
 
-async def keep_partitions(
-    database: Database, retention_months: int, *, interval_s: float = 6 * 3600.0
-) -> None:
-    """Maintain the partitions now and every so often, until cancelled.
+async def keep_partitions(database: Database, retention_months: int) -> str:
+    """Maintain the partitions; what has changed, in one line.
 
     A month's partition that cannot be made now is made later: there are others.
+
+    Raises: StorageUnavailable.
     """
-    while True:
-        try:
-            changes = await maintain_partitions(database, retention_months)
-            if changes != PartitionChanges(0, 0):
-                log.info("partitions_maintained", created=changes.created, dropped=changes.dropped)
-        except (StorageUnavailable, SQLAlchemyError) as error:
-            log.error("partitions_not_maintained", reason=type(error).__name__)
-        await asyncio.sleep(interval_s)
+    changes = await maintain_partitions(database, retention_months)
+    return f"partitions: {changes.created} made, {changes.dropped} dropped"

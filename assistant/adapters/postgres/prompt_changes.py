@@ -13,6 +13,7 @@ from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.prompt_rows import (
     ADD_VERSION,
     PROMPT_COLUMNS,
+    cache_column,
     prompt_of,
     version_of,
     version_row,
@@ -27,13 +28,14 @@ from assistant.errors import Conflict
 _ADD_PROMPT = text(
     """
     INSERT INTO prompts (tenant_id, id, name, description, category, tags, is_archived, created_by,
-                         created_at, updated_at, publish_requires_tests)
+                         created_at, updated_at, publish_requires_tests, cache)
     SELECT :tenant_id, :id, :name, :description, :category, CAST(:tags AS text[]), :is_archived,
-           :created_by, :created_at, :updated_at, :publish_requires_tests
+           :created_by, :created_at, :updated_at, :publish_requires_tests, CAST(:cache AS json)
     WHERE (SELECT count(*) FROM prompts WHERE tenant_id = :tenant_id) < :most
     """
 )
-# What the changes do not name stays, and so may what they name be set to NULL.
+# What the changes do not name stays, and so may what they name be set to NULL. Those of the cache
+# are put over what is there, so that two who change different ones at once both do.
 _UPDATE_PROMPT = text(
     f"""
     WITH p AS (
@@ -44,6 +46,10 @@ _UPDATE_PROMPT = text(
             tags = coalesce(CAST(:tags AS text[]), tags),
             is_archived = coalesce(:is_archived, is_archived),
             publish_requires_tests = coalesce(:publish_requires_tests, publish_requires_tests),
+            cache = CASE WHEN 'cache' = ANY(CAST(:changed AS text[]))
+                         THEN CAST(jsonb_strip_nulls(
+                             coalesce(CAST(cache AS jsonb), '{{}}') || CAST(:cache AS jsonb)
+                         ) AS json) ELSE cache END,
             updated_at = :at
         WHERE tenant_id = :tenant_id AND id = :id
         RETURNING *
@@ -100,6 +106,7 @@ class PostgresPromptChanges:
             "tags": None if tags is None else list(tags),
             "is_archived": changes.get("is_archived"),
             "publish_requires_tests": changes.get("publish_requires_tests"),
+            "cache": cache_column(changes.get("cache")),
         }
         async with self._database.tenant(tenant_id) as connection:
             row = (await connection.execute(_UPDATE_PROMPT, parameters)).one_or_none()
@@ -128,4 +135,5 @@ def _prompt_row(prompt: Prompt) -> dict[str, object]:
         "created_at": prompt.created_at,
         "updated_at": prompt.updated_at,
         "publish_requires_tests": prompt.publish_requires_tests,
+        "cache": cache_column(prompt.cache),
     }

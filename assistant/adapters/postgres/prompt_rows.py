@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row, text
 
+from assistant.domain.cache import CacheSettings, CacheSharing
 from assistant.domain.completion import GenerationParameters, InterruptionPolicy
 from assistant.domain.model import TaskType
 from assistant.domain.prompt import (
+    CacheChanges,
     Prompt,
     PromptPartial,
     PromptVariable,
@@ -24,7 +27,7 @@ from assistant.domain.values import JsonValue
 PROMPT_COLUMNS = """
     p.tenant_id, p.id AS prompt_id, p.name AS prompt_name, p.description, p.category, p.tags,
     p.published_version_id, p.is_archived, p.created_by AS prompt_created_by,
-    p.created_at AS prompt_created_at, p.updated_at, p.publish_requires_tests,
+    p.created_at AS prompt_created_at, p.updated_at, p.publish_requires_tests, p.cache,
     r.points, r.started_at AS rollout_started_at, r.error_rate_margin, r.cost_margin, r.min_samples
 """
 PROMPTS = """
@@ -63,6 +66,7 @@ _STATUSES = {status.value: status for status in PromptVersionStatus}
 _TASKS = {task.value: task for task in TaskType}
 _POLICIES = {policy.value: policy for policy in InterruptionPolicy}
 _NO_PARAMETERS = GenerationParameters()
+_USUAL_CACHE = CacheSettings()
 
 
 def prompt_of(row: Row[Any]) -> Prompt:
@@ -81,6 +85,31 @@ def prompt_of(row: Row[Any]) -> Prompt:
         updated_at=row.updated_at,
         publish_requires_tests=row.publish_requires_tests,
         rollout=_rollout_of(row) if row.points else None,
+        cache=_USUAL_CACHE if row.cache is None else _cache_of(row.cache),
+    )
+
+
+def cache_json(settings: CacheSettings) -> dict[str, JsonValue] | None:
+    """How answers are kept, as the column has it: what is not as usual, None where everything is."""
+    usual = asdict(_USUAL_CACHE)
+    found = {name: value for name, value in asdict(settings).items() if value != usual[name]}
+    return found or None
+
+
+def cache_column(settings: CacheSettings | CacheChanges | None) -> str | None:
+    """The JSON text of ``cache_json``, or of changes as they are."""
+    found = cache_json(settings) if isinstance(settings, CacheSettings) else settings
+    return None if found is None else json.dumps(found)
+
+
+def _cache_of(row: Mapping[str, Any]) -> CacheSettings:
+    return CacheSettings(
+        ttl_s=row.get("ttl_s"),
+        min_similarity=row.get("min_similarity", _USUAL_CACHE.min_similarity),
+        max_temperature=row.get("max_temperature", _USUAL_CACHE.max_temperature),
+        sharing=CacheSharing(row.get("sharing", _USUAL_CACHE.sharing)),
+        is_semantic=row.get("is_semantic", _USUAL_CACHE.is_semantic),
+        variables=tuple(row.get("variables", ())),
     )
 
 

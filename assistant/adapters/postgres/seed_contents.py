@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 
 from assistant.adapters.postgres.prompt_rows import (
+    cache_json,
     parameters_json,
     variables_json,
 )
@@ -81,6 +82,7 @@ def prompt_content(prompt: PromptDraft | Prompt) -> JsonObject:
         "description": prompt.description,
         "tags": prompt.tags,
         "publish_requires_tests": prompt.publish_requires_tests or None,
+        "cache": cache_json(prompt.cache),
     }
 
 

@@ -15,6 +15,7 @@ from assistant.adapters.postgres.prompt_rows import (
     PROMPT_COLUMNS,
     PROMPTS,
     VERSION_COLUMNS,
+    cache_column,
     prompt_of,
     version_of,
     version_row,
@@ -73,12 +74,13 @@ _NUMBERS = text(
 _PUT_PROMPT = text(
     """
     INSERT INTO prompts (tenant_id, id, name, description, category, tags, created_at, updated_at,
-                         publish_requires_tests)
+                         publish_requires_tests, cache)
     VALUES (:tenant_id, :id, :name, :description, :category, CAST(:tags AS text[]), :at, :at,
-            :publish_requires_tests)
+            :publish_requires_tests, CAST(:cache AS json))
     ON CONFLICT (tenant_id, name) DO UPDATE SET
         description = excluded.description, category = excluded.category, tags = excluded.tags,
-        publish_requires_tests = excluded.publish_requires_tests, updated_at = excluded.updated_at
+        publish_requires_tests = excluded.publish_requires_tests, cache = excluded.cache,
+        updated_at = excluded.updated_at
     """
 )
 
@@ -225,4 +227,5 @@ def _prompt_parameters(prompt: PromptDraft, prompt_id: UUID) -> dict[str, object
         "category": prompt.category,
         "tags": list(prompt.tags),
         "publish_requires_tests": prompt.publish_requires_tests,
+        "cache": cache_column(prompt.cache),
     }

@@ -1,0 +1,127 @@
+"""Behind the answer: entries that grow old are made anew, and semantic hits are compared at times."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import structlog
+
+from assistant.domain.cache import (
+    CacheOutcome,
+    CachePolicy,
+    ShadowVerdict,
+    relaxed,
+    tightened,
+)
+from assistant.domain.completion import Completion, CompletionRequest
+from assistant.domain.ports import CacheStore, Embedder, Telemetry
+from assistant.errors import AssistantError
+from assistant.services.cache import FollowUp
+from assistant.services.wording import failing_guard, read_wording
+
+log = structlog.get_logger(__name__)
+
+Complete: TypeAlias = Callable[[CompletionRequest], Awaitable[Completion]]
+
+# Live traffic comes first: no more than so many at once, and none while so many completions run.
+_AT_ONCE = 2
+_BUSY_COMPLETIONS = 64
+# Two answers of a model to one question are seldom the same words.
+_SAME_ANSWER_SIMILARITY = 0.85
+
+
+class CacheFollowUps:
+    """Asks the model again where a hit is to be looked after. What it costs, the asker pays."""
+
+    def __init__(
+        self,
+        *,
+        queue: asyncio.Queue[FollowUp],
+        complete: Complete,
+        running: Callable[[], int],
+        store: CacheStore,
+        embedder: Embedder,
+        telemetry: Telemetry,
+        chance: random.Random,
+        shadow_share: float,
+    ) -> None:
+        """``shadow_share`` of semantic hits is compared; ``running`` says how busy we are."""
+        self._queue = queue
+        self._complete = complete
+        self._running = running
+        self._store = store
+        self._embedder = embedder
+        self._telemetry = telemetry
+        self._chance = chance
+        self._shadow_share = shadow_share
+
+    async def watch(self) -> None:
+        """Look after hits as they come, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_AT_ONCE):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            follow_up = await self._queue.get()
+            if self._running() < _BUSY_COMPLETIONS:
+                await self.follow_up(follow_up)
+
+    async def follow_up(self, one: FollowUp) -> None:
+        """Compare a semantic hit, where chance wills it; make an old entry anew. Never raises."""
+        try:
+            if one.verdict.outcome is CacheOutcome.SEMANTIC:
+                if self._chance.random() < self._shadow_share:
+                    await self._compare(one)
+            else:
+                await self._renew(one)
+        except AssistantError as error:
+            log.info("cache_follow_up_failed", code=error.code.value, reason=error.message)
+        except Exception:
+            log.exception("cache_follow_up_failed")
+
+    async def _renew(self, one: FollowUp) -> None:
+        newest = await self._store.find(one.hit.key)
+        # Another hit, here or on another replica, may have had it made anew meanwhile.
+        if newest is not None and newest.id == one.hit.id:
+            await self._complete(_anew(one.request))
+
+    async def _compare(self, one: FollowUp) -> None:
+        hit, verdict = one.hit, one.verdict
+        assert verdict.similarity is not None
+        try:
+            answer = await self._complete(_anew(one.request))
+            is_same = await self._says_the_same(hit.answer.text, answer.text)
+        except AssistantError:
+            self._telemetry.cache_shadow_checked(ShadowVerdict.FAILED)
+            raise
+        tenant_id = hit.key.tenant_id
+        if is_same:
+            self._telemetry.cache_shadow_checked(ShadowVerdict.SAME)
+            least = relaxed(hit.min_similarity, one.base)
+            if least < hit.min_similarity:
+                await self._store.judge(tenant_id, hit.id, least)
+        else:
+            self._telemetry.cache_shadow_checked(ShadowVerdict.DIFFERENT)
+            log.warning("semantic_hit_differs", entry_id=str(hit.id), similarity=verdict.similarity)
+            least = tightened(hit.min_similarity, verdict.similarity)
+            await self._store.judge(tenant_id, hit.id, least, verdict.wording)
+
+    async def _says_the_same(self, one: str, other: str) -> bool:
+        """Whether two answers, which need not be the same words, say the same."""
+        if " ".join(one.split()).casefold() == " ".join(other.split()).casefold():
+            return True
+        first, second = read_wording(one), read_wording(other)
+        if failing_guard(first, second) is not None and min(len(one), len(other)) < 200:
+            return False
+        vectors = await self._embedder.embed([one, other])
+        similarity = sum(a * b for a, b in zip(vectors[0], vectors[1], strict=True))
+        return similarity >= _SAME_ANSWER_SIMILARITY
+
+
+def _anew(request: CompletionRequest) -> CompletionRequest:
+    return replace(request, cache=CachePolicy.REFRESH)

@@ -1,0 +1,209 @@
+"""One answer for everybody who asks the same at the same time: one pays, the others ride along."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from assistant.domain.cache import CachedAnswer, CacheOutcome, CacheVerdict
+from assistant.domain.completion import CompletionStarted, ProgressEvent, TextDelta
+from assistant.domain.model import Model
+from assistant.errors import AssistantError, CompletionCancelled, InternalError, StorageUnavailable
+from assistant.services.ledger import LedgerEntry
+from assistant.services.work import Emit
+
+# How far the quickest of those aboard may be behind before the provider is read no faster.
+_MAX_LAG = 64
+# The characters of one event where an answer is whole already, and streamed all the same.
+_PIECE = 1_000
+
+_FAILED_WITH_IT = CacheVerdict(
+    CacheOutcome.MISS, "The same request was being answered, and its failure is this one's."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of a question: an answer, and what those aboard are told of where it is from.
+
+    ``payer_verdict``: a model was asked, and this is what the one is told who pays for it.
+    """
+
+    answer: CachedAnswer
+    model: Model
+    verdict: CacheVerdict
+    payer_verdict: CacheVerdict | None = None
+
+
+FindOut: TypeAlias = Callable[["Flight"], Awaitable[Found]]
+
+
+@dataclass(slots=True, eq=False)
+class _Rider:
+    """Somebody aboard. ``position`` is of the next event to be told; None: only the end counts."""
+
+    entry: LedgerEntry
+    position: int | None
+
+
+class Flight:
+    """A question on its way. Whoever asks it boards; the first one pays for what it takes.
+
+    It goes on for as long as anybody is aboard: a payer who leaves hands over to the next and is
+    charged nothing; the last one who leaves stops it, and is charged for what was received.
+    ``draft`` is the entry that is filled on the way.
+    """
+
+    def __init__(self, payer: LedgerEntry, find_out: FindOut) -> None:
+        self.draft = payer.draft()
+        self.events: list[ProgressEvent] = []
+        self._payer: LedgerEntry = payer
+        self._riders: list[_Rider] = []
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._is_stopped = False
+        self._opening: asyncio.Task[None] | None = None
+        self._task = asyncio.ensure_future(find_out(self))
+        self._task.add_done_callback(lambda _task: self._wake())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is too late to board."""
+        return self._is_stopped or self._task.done()
+
+    def on_end(self, do: Callable[[], None]) -> None:
+        """Have ``do`` called when it is over, whoever waits for it then."""
+        self._task.add_done_callback(lambda _task: do())
+
+    async def emit(self, event: ProgressEvent) -> None:
+        """Tell everybody aboard, also who boards later. Waits while all of them are far behind."""
+        self.events.append(event)
+        self._wake()
+        while len(self.events) - self._furthest > _MAX_LAG:
+            self._room.clear()
+            await self._room.wait()
+
+    async def ride(self, entry: LedgerEntry, emit: Emit | None) -> None:
+        """Emit the flight's events from the first one on, and fill ``entry`` with its answer.
+
+        Raises: the AssistantError that the flight ended with.
+        """
+        rider = _Rider(entry, None if emit is None else 0)
+        self._riders.append(rider)
+        self._room.set()
+        try:
+            if emit is None:
+                await asyncio.wait([self._task])
+            else:
+                await self._tell(rider, emit)
+        except BaseException:
+            await self._leave(rider)
+            raise
+        self._settle(entry)
+
+    async def _tell(self, rider: _Rider, emit: Emit) -> None:
+        position = 0
+        while True:
+            while position < len(self.events):
+                event = self.events[position]
+                rider.position = position = position + 1
+                for each in self._personal(event, rider.entry):
+                    await emit(each)
+                self._room.set()
+            if self._task.done():
+                return
+            await self._news.wait()
+
+    def _personal(self, event: ProgressEvent, entry: LedgerEntry) -> Iterator[ProgressEvent]:
+        match event:
+            case CompletionStarted():
+                yield replace(event, completion_id=entry.id, created_at=entry.created_at)
+            case TextDelta(text) if len(text) > _PIECE:
+                yield from map(TextDelta, pieces(text))
+            case _:
+                yield event
+
+    def _wake(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    @property
+    def _furthest(self) -> int:
+        """How many events somebody has been told; all, where somebody waits for the end only."""
+        everything = len(self.events)
+        told = (everything if r.position is None else r.position for r in self._riders)
+        return max(told, default=everything)
+
+    # ------------------------------------------------------------------------ getting off
+
+    def _settle(self, entry: LedgerEntry) -> None:
+        """Fill ``entry`` with how it ended."""
+        is_payer = entry is self._payer
+        if is_payer:
+            entry.adopt(self.draft)
+        else:
+            entry.adopt_intervals(self.draft)
+        if self._task.cancelled():
+            raise CompletionCancelled("The completion was cancelled.")
+        error = self._task.exception()
+        if error is None:
+            found = self._task.result()
+            if is_payer and found.payer_verdict is not None:
+                entry.verdict = found.payer_verdict
+            else:
+                entry.take(found.answer, found.model, found.verdict)
+        elif is_payer:
+            raise error
+        else:
+            entry.verdict = _FAILED_WITH_IT
+            # Everybody has an error of their own: it will carry the id of their completion.
+            if isinstance(error, AssistantError):
+                raise copy.copy(error) from error
+            raise InternalError("Something broke inside the service. It has been logged.")
+
+    async def _leave(self, rider: _Rider) -> None:
+        """Get off before the end. Never hands over what has ended already."""
+        self._riders.remove(rider)
+        self._room.set()
+        if not self._task.done():
+            if self._riders:
+                if rider.entry is self._payer:
+                    self._hand_over(self._riders[0].entry)
+                return
+            self._is_stopped = True
+            self._task.cancel()
+            while not self._task.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([self._task])
+        if rider.entry is self._payer:
+            rider.entry.adopt(self.draft)
+            if not self._task.cancelled():
+                self._task.exception()  # looked at, so that nobody complains
+
+    def _hand_over(self, payer: LedgerEntry) -> None:
+        """From now on ``payer`` pays; what was received so far is theirs as well."""
+        self._payer = payer
+        if (route := self.draft.route) is not None:
+
+            async def open_() -> None:
+                # Only for whoever looks while it runs: settling records it in any case.
+                with suppress(StorageUnavailable):
+                    await payer.open(route)
+
+            self._opening = asyncio.create_task(open_())
+
+
+def pieces(text: str) -> Iterator[str]:
+    """``text`` in about a thousand characters each, cut at spaces where there are any."""
+    start = 0
+    while len(text) - start > _PIECE:
+        space = text.rfind(" ", start + _PIECE // 2, start + _PIECE)
+        end = start + _PIECE if space < 0 else space + 1
+        yield text[start:end]
+        start = end
+    if text:
+        yield text[start:]
