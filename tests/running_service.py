@@ -97,7 +97,8 @@ async def running_service(
 ) -> AsyncIterator[RunningService]:
     """A service with its data in ``folder``; ``settings`` are ASSISTANT_* without the prefix.
 
-    Dev identity and no Ollama unless told otherwise. Ready when the block begins (``probe``
+    Dev identity, no Ollama and no cache unless told otherwise: who asks the same twice wants the
+    model to be asked twice, but for tests of the cache. Ready when the block begins (``probe``
     answers 200), stopped when it ends.
     """
     port = port or free_port()
@@ -107,6 +108,7 @@ async def running_service(
         "data_dir": str(folder / "data"),
         "auth_mode": "dev",
         "ollama_url": NO_OLLAMA,
+        "cache_enabled": "false",
         "shutdown_grace_s": "5",
         "log_format": "json",
     } | settings

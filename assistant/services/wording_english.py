@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from assistant.services.wording_english_words import (
     ADJECTIVES,
     IRREGULAR,
+    LOOKALIKES,
     MISSPELT,
     VERBS,
     VOCABULARY,
@@ -29,7 +30,7 @@ _TELLTALES = word_set(
     """
     the is are what how do does did of to and for with from which who why when where can could
     should would will my your this that there it its be been was were have has if or not by about
-    i you we they a in on explain describe please give write tell name list show what's how's don't isn't can't
+    i you we they at explain describe please give write tell name list show what's how's don't isn't can't
     """
 )
 
@@ -99,23 +100,31 @@ _CONTRACTIONS = {
 
 _EMPTY = word_set(
     """
-    a an the there please kindly actually really exactly basically simply properly anyway so well
+    a an the there please kindly actually really exactly basically simply properly anyway
     um uh hmm erm o'clock 's
     """
 )
+_FILLERS = word_set("actually really exactly basically simply properly anyway anyways please kindly")
 _AUXILIARIES = word_set("is are am was were be been being do does did")
 
 _MEANINGS = {
     **meanings(
         Guard.NEGATION,
         """
-        not never neither nor
-        no none nobody nothing nowhere
+        not
+        never
+        neither
+        nor
+        no
+        none
+        nobody
+        nothing
+        nowhere
         without
         non
-        cannot
         lack lacks lacking lacked
-        hardly barely scarcely seldom rarely
+        hardly barely scarcely
+        seldom rarely
         """,
     ),
     **meanings(
@@ -136,7 +145,9 @@ _MEANINGS = {
         """
         all
         every each
-        any anyone anybody anything
+        any
+        anyone anybody
+        anything
         some
         someone somebody
         something
@@ -145,7 +156,8 @@ _MEANINGS = {
         least
         more
         less fewer
-        many much
+        many
+        much
         few
         best
         worst
@@ -176,7 +188,6 @@ _MEANINGS = {
         very extremely
         enough sufficient
         almost nearly
-        about~
         exclusively
         top
         bottom
@@ -204,7 +215,8 @@ _MEANINGS = {
         """
         i
         me
-        my mine
+        my
+        mine
         you
         your yours
         we
@@ -225,15 +237,18 @@ _MEANINGS = {
         himself
         herself
         itself
-        one~
         """,
     ),
     **meanings(
         Guard.RELATION,
         """
         of
-        in at on inside
-        to into onto towards
+        in inside
+        on
+        at
+        to into
+        onto
+        toward
         from
         for
         with using
@@ -382,7 +397,7 @@ _MEANINGS = {
         celsius
         fahrenheit
         kelvin
-        second~ seconds sec secs
+        seconds sec secs
         kb kilobyte kilobytes
         mb megabyte megabytes
         gb gigabyte gigabytes
@@ -396,10 +411,13 @@ _MEANINGS = {
     ),
 }  # fmt: skip
 _MEANINGS = {word: meaning for word, meaning in _MEANINGS.items() if not word.endswith("~")}
+_MEANINGS["a-"] = Meaning("a", Guard.NAME)  # an apple is not Apple
+_MEANINGS["be"] = Meaning("be", Guard.WORD_ORDER)  # done to it, not by it
+_MEANINGS["one"] = Meaning("1", Guard.NUMBER)
 
 _MOVERS = word_set(
     """
-    in to from for with by after before during while until since against about under below over
+    in on at to from for with by after before during while until since against about under below over
     above through without when where if because unless
     """
 )
@@ -505,7 +523,7 @@ _STARTS = """
 ^ just out of curiosity ,|: =>
 ^ out of curiosity ,|: =>
 ^ just wondering (,|:) =>
-^ sorry|apologies (for bothering you) (,|.|:) =>
+^ sorry|apologies (for) (bothering) (you) (,|.|:) =>
 ^ excuse me (,|.) =>
 ^ one|a more|last|quick|other thing|question (,|:|.) =>
 ^ quick|short|simple|dumb|silly question ,|:|. =>
@@ -518,7 +536,7 @@ _STARTS = """
 ^ many|kind thanks|regards ,|:|.|!|$ =>
 ^ i hope you can|are * $ =>
 ^ can|could|would|will you (please|kindly|maybe|possibly) tell|explain|describe|give|write|translate|summarize|list|provide|create|generate|make|suggest|recommend|convert|calculate|compute|find|name|compare|rewrite|fix|check|draft|define|outline|walk|teach|propose|rename|sort|count|show|add|remove|delete|print|help|let => @4
-^ i would|should like|love|want you to => 
+^ i would|should like|love you to =>
 ^ i want|need you to =>
 ^ i would|should like|love to know|learn|understand|find|see|hear (out) (if|whether) the => what is the
 ^ i would|should like|love to know|learn|understand|find|see|hear (out) (if|whether) about => what is
@@ -544,43 +562,44 @@ _STARTS = """
 ^ do you have (any) information (about|on) => what is
 ^ tell me|us if|whether => whether
 
-^ how do|does|can|could|would|should|might i|you|we|one|someone|somebody|people|anyone go about => how
-^ how do|can|could|would|should|might you _ $ => how you _
-^ how do|can|could|would|should|might|will i|you|we|one|someone|somebody|people|anyone => how
-^ how does|would|can|could|should one|someone|somebody|anyone => how
+^ how do|does|can|could|would i|you|we|one|someone|somebody|people|anyone go about => how
+^ how do|can|could|would you _ $ => how you _
+^ how do|can|could|would|will i|you|we|one|someone|somebody|people|anyone => how
+^ how does|would|can|could one|someone|somebody|anyone => how
 ^ how to => how
 ^ what|where|when to => @1 should i
 ^ how is|would it (be) possible to => how
 ^ what is|are|would|are (be) the|a|some|any (right|correct|proper|good|usual|normal|recommended|easy|simple) way|ways|steps|procedure|process|method|methods|instructions|approach to|for|of => how
-^ which|what (are) (the) steps (do|must|should|are) (i|we|you) (needed|required|necessary) (need|have|take|follow) (to) (take|do|follow) (in) (order) to => how
-^ what do|must|should|can i|you|we (need|have) (to) do (in) (order) to => how
+^ which|what (are) (the) steps (do|are) (i|we|you) (needed|required|necessary) (need|have|take|follow) (to) (take|do|follow) (in) (order) to => how
+^ what do|can i|you|we (need|have) (to) do (in) (order) to => how
 ^ what does it take to => how
-^ in what|which way|ways can|could|do|should i|you|we|one => how
-^ by what means can|could|do|should i|you|we|one => how
-^ (show|teach|tell|explain|give) me|us how (i|you|we|one) (can|could|should|do|to) => how
+^ in what|which way|ways can|could|do i|you|we|one => how
+^ by what means can|could|do i|you|we|one => how
+^ (show|teach|tell|explain|give) me|us how (i|you|we|one) (can|could|do|to) => how
 ^ explain|describe|demonstrate|show (to) (me|us) how to => how
-^ explain|describe|demonstrate|show (to) (me|us) how i|you|we|one (can|could|should) => how
+^ explain|describe|demonstrate|show (to) (me|us) how i|you|we|one (can|could) => how
 ^ explain|describe|show|demonstrate|name|suggest|list|say (to) (me|us) how|why|when|where|who|what|which => @4
 ^ instructions|steps|guide|guidance|directions|tutorial (on|for) how to => how
 ^ tell|show|explain|teach (to) me|us how|why|when|where|who|what|which|whether => @4
 ^ tell me|us (about) => what is
 
+^ describe a|an => describe a
 ^ explain|describe|define|clarify|elaborate (on) (the) (concept|term|idea|notion|meaning) (of) => what is
 ^ give (me|us) a|an|the (brief|short) (definition|explanation|description|overview|meaning) of => what is
-^ (give|tell|show|list|name|state|enumerate|provide) (me|us|with) the => what is the
+^ give|tell|show|list|name|state|enumerate|provide (me|us|with) the => what is the
 ^ give|tell|show|list|name|state|provide me|us the => what is the
 ^ give|tell|show|list|name|provide|suggest (me|us|with) # => what #
 ^ give|list|name|provide|tell (me|us) some => what
-^ name|list|recommend|suggest * that|who|which are => what *
-^ recommend|suggest|propose (me|us) => what
-^ calculate|compute|determine|solve|evaluate (the) (value) (of) => what is
+^ name|list * that|who|which are => what *
+^ calculate|compute|evaluate # => what is #
 ^ what can|could you tell me|us about => what is
 ^ what do you know about => what is
 ^ what do you mean by => what is
-^ what is|was meant by => what is
-^ what is|are|was the (exact|precise|full|correct) (meaning|definition|explanation|description) (of|for) (the) (term|word|concept) => what is
+^ what is meant by => what is
+^ what is|are the (exact|precise|full|correct) (meaning|definition|explanation|description) (of|for) (the) (term|word|concept) => what is
 ^ what is|are (the) (concept|idea|notion) of => what is
-^ what does|do|did the|a|an term|word|abbreviation|acronym * mean|signify|mean|denote (exactly) $ => what is *
+^ what is a|an apple|python|java|rust|ruby|oracle|amazon|target|shell|gap|orange|turkey|mustang|jaguar|puma|swift|dart|spark|spring|flask|node|react|slack|zoom|discord|notion|word|window|mercury|caterpillar|subway|tesla|galaxy|mint|fedora|pearl|basic|safari|edge|stripe|square|cloud|kindle|visa|meta|alphabet|virgin|go|c|r $ => what is a- @4
+^ what does|do the|a|an term|word|abbreviation|acronym * mean|signify|mean|denote (exactly) $ => what is *
 ^ what does|do * mean|signify|denote (exactly|actually|really) $ => what is *
 ^ what does|do * mean|signify in|for => what is * in
 ^ what does|do * stand for => what is *
@@ -588,7 +607,7 @@ _STARTS = """
 ^ how much is|are # => what is #
 ^ what (is|are) (the) (result|value|answer|outcome) of => what is
 ^ which|what person|people => who
-^ by whom (was|were|is|are) * discovered|invented|written|founded|created|painted|composed|designed|built $ => who @5 *
+^ by whom was|were * discovered|invented|written|founded|created|painted|composed|designed|built $ => who @5 *
 ^ who is|was the (original) author|writer of => who wrote
 ^ who is|was the (original) inventor of => who invented
 ^ who is|was the (original) founder|founders of => who founded
@@ -597,7 +616,7 @@ _STARTS = """
 ^ who is|was the (original) director of => who directed
 ^ who is|was the (original) painter of => who painted
 ^ who is|was the (original) composer of => who composed
-^ who was|is|were awarded => who won
+^ who was|were awarded => who won
 ^ who got|received|obtained the => who won the
 ^ what|which person => who
 ^ at|on|by what|which time|hour|moment => when
@@ -605,31 +624,31 @@ _STARTS = """
 ^ on what|which date|day => when
 ^ what date|day do|does|did|will|is|are|was|were the|a|my|our => when @3 @4
 ^ when exactly => when
-^ what is|was the (exact) date of => when is
+^ what is the (exact) date of => when is
 ^ in what|which year => what year
 ^ in|at|on what|which place|location|spot => where
 ^ what is|are the (exact) location|locations of => where is
 ^ where exactly => where
-^ what is|are|was|were the (main) reason|reasons (for|that|why|behind|of) => why
+^ what is|are the (main) reason|reasons (for|that|why|behind|of) => why
 ^ for what|which reason|reasons => why
 ^ how come => why
 ^ why exactly => why
 ^ how many people|inhabitants|residents|persons live|reside|are|do in => what is the population of
 ^ how many inhabitants|residents|people does|do * have $ => what is the population of *
 ^ how populous|populated is => what is the population of
-^ how old is|are|was => what is the age of
-^ how tall|high is|are|was => what is the height of
-^ how deep is|are|was => what is the depth of
-^ how wide|broad is|are|was => what is the width of
-^ how heavy is|are|was => what is the weight of
-^ how big|large is|are|was => what is the size of
-^ how fast is|are|was => what is the speed of
-^ how expensive|costly is|are|was => what is the price of
-^ how much do|does|did|would|will|is * cost $ => what is the price of *
-^ how much do|does|did|would|will * cost => what is the price of *
-^ what do|does|did|would|will * cost => what is the price of *
+^ how old is|are => what is the age of
+^ how tall|high is|are => what is the height of
+^ how deep is|are => what is the depth of
+^ how wide|broad is|are => what is the width of
+^ how heavy is|are => what is the weight of
+^ how big|large is|are => what is the size of
+^ how fast is|are => what is the speed of
+^ how expensive|costly is|are => what is the price of
+^ how much do|does * cost $ => what is the price of *
+^ how much do|does * cost => what is the price of *
+^ what do|does * cost => what is the price of *
 ^ how much is|are => what is the price of
-^ how much do|does|did|would|will * weigh $ => what is the weight of *
+^ how much do|does * weigh $ => what is the weight of *
 ^ what is|are (the) cost|costs of|for => what is the price of
 ^ (the) cost|costs|price of => what is the price of
 ^ how far (away) is|are * from => what is the distance of * from
@@ -642,19 +661,18 @@ _STARTS = """
 ^ what is|are the frequency of => how often
 ^ how long does|do|will|would it take (me|you|us|one) (to) => how long to
 ^ how much time does|do|will|would it take|need (me|you|us|one) (to) => how long to
-^ how much time does|do|is|should|can => how long @4
+^ how much time does|do|is|can => how long @4
 ^ for how long => how long
 ^ what is the duration of => how long is
 ^ which|what city is the capital => what is the capital
-^ what is|are|was the capital city => what is the capital
+^ what is|are the capital city => what is the capital
 ^ how do|would|can you|i|we|one say * in => translate * to
 """
 
 _ANYWHERE = """
-is|am|are * allowed|permitted|able to => can *
-is|was it allowed|possible|permitted|ok|alright|acceptable (for) (me|us|you|one) to => can i
-is|was it ok|fine (if) (i|we|you) => can i
-is * possible => can *
+is|am|are * allowed|permitted to => can *
+is it allowed|permitted|ok|alright|fine|acceptable (for) (me|us|you|one) to => can i
+is it ok|alright|fine if i => can i
 would it be => is it
 is * required|needed|necessary to => do i need * to
 how long do|does * have to => how long @3 * have to
@@ -664,7 +682,7 @@ have|has|needs to => need to
 must i|you|we|one => do @2 need to
 should|could|would|can|do|does|did|is|are|am|was|were|must|will|have|has|may|might not i|you|we|he|she|it|they => @1 @3 not
 what will happen => what happens
-how i * my => how i * my
+how is|are|am|was|were|do|does|did|has|have|can|will|would|should|many|much|long|often my => how @2 my
 how _ my => how @2
 am|are i|we|you required|obliged to => do @2 need to
 is|are|am required|obliged to => need to
@@ -744,7 +762,7 @@ dispose|disposes|disposing of => discard
 find|finds out => discover
 find|finds their|its|his|her way => navigate
 look|looks|looking for => search
-take|takes|took place => happen
+take|takes place => happen
 give|gives|giving up => quit
 put|puts|putting off => postpone
 call|calls|calling off => cancel
@@ -763,7 +781,6 @@ a lot of => many
 lots of => many
 plenty of => many
 a few => several
-a couple of => several
 a number of => several
 kind|sort|type of a|the => the
 kind of the => the
@@ -807,7 +824,7 @@ _SYNONYMS = words_for(
     fast quick rapid quickly rapidly
     slow slowly
     safe safely
-    help assist aid
+    help assist
     get obtain acquire
     choose pick select
     show display
@@ -820,7 +837,7 @@ _SYNONYMS = words_for(
     package parcel
     car automobile
     phone telephone
-    cellphone smartphone cell-phone
+    cellphone smartphone
     folder directory
     app application
     repo repository
@@ -835,7 +852,7 @@ _SYNONYMS = words_for(
     ad advertisement advert
     usa u.s.a
     tv television
-    mother mom mommy mum
+    mother mom mommy mum mummy
     father dad daddy
     grandmother grandma
     grandfather grandpa
@@ -848,18 +865,16 @@ _SYNONYMS = words_for(
     live reside
     allow permit
     raise increase boost
-    reduce decrease lower lessen
+    reduce decrease lessen
     improve enhance
     change modify alter
     join concatenate
-    search look-for
     rich wealthy
     smart clever intelligent
     difficult hard tough
     easy simple
     dangerous risky hazardous
     wrong incorrect
-    complete entire
     maximum max maximal
     minimum min minimal
     inhabitant resident
@@ -886,42 +901,26 @@ _SYNONYMS = words_for(
     restart reboot
     enable activate
     disable deactivate
-    verify check
-    gift present
     sofa couch
     tap faucet
     rent hire
     employee worker
     postpone delay
-    discover detect
     couple pair
-    reason cause~
     sum total
     wellbeing wellness
     error mistake
     yearly annual
     student pupil
     diaper nappy
-    quit stop~
     main primary chief
-    important essential~
-    entry item~
     vocation profession
     supervisor boss
-    mum mom
-    holiday~ vacation~
     method technique
-    function~ method~
-    reset re-set
-    login log-in signin sign-in
     register enroll
-    signup sign-up
-    autumn fall~
     nearest closest
-    ensure guarantee~
     """
 )
-_SYNONYMS = {word: usual for word, usual in _SYNONYMS.items() if not word.endswith("~")}
 
 _OPPOSITES = opposites(
     """
@@ -1089,7 +1088,8 @@ _UNMARKED = word_set("hit hurt cut shut beat put set read cost let bet quit spre
 
 
 def prepare(words: list[str]) -> list[str]:
-    """ "london 's weather" is the "weather of london"."""
+    """ "london 's weather" is the "weather of london"; what only fills the sentence is gone."""
+    words = _ask_first([word for word in words if word not in _FILLERS] or words)
     said: list[str] = []
     at = 0
     while at < len(words):
@@ -1131,11 +1131,6 @@ _TENSES = {
 }  # fmt: skip
 
 
-def arrange(words: list[str]) -> list[str]:
-    """The words without auxiliaries; passives are marked, yes or no is asked with "whether"."""
-    return _without_auxiliaries(_ask_first(words))
-
-
 def _ask_first(words: list[str]) -> list[str]:
     """ "reset my pin how" asks as "how reset my pin" does."""
     last = len(words)
@@ -1147,7 +1142,8 @@ def _ask_first(words: list[str]) -> list[str]:
     return words
 
 
-def _without_auxiliaries(words: Sequence[str]) -> list[str]:
+def arrange(words: list[str]) -> list[str]:
+    """The words without auxiliaries; passives are marked, yes or no is asked with "whether"."""
     said: list[str] = []
     starts, asked, helped, passive_until = True, False, False, -1
     for at, word in enumerate(words):
@@ -1229,6 +1225,7 @@ ENGLISH = Language(
     empty=_EMPTY,
     meanings=_MEANINGS,
     movers=_MOVERS,
+    places=word_set("in on at"),
     conditional=word_set("when where"),
     asking=_ASKERS | _AUXILIARIES | _MODALS,
     numbers=_NUMBERS,
@@ -1239,6 +1236,7 @@ ENGLISH = Language(
     synonyms=_SYNONYMS,
     opposites=_OPPOSITES,
     known=VOCABULARY,
+    lookalikes=LOOKALIKES,
     misspelt=MISSPELT,
     base_form=english_base,
     arrange=arrange,

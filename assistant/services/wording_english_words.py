@@ -418,7 +418,6 @@ IRREGULAR = {
     give gave given
     go went gone goes
     undergo undergoes underwent undergone
-    grind ground
     grow grew grown
     hang hung
     have has
@@ -431,7 +430,6 @@ IRREGULAR = {
     lead led
     lean leant
     learn learnt
-    leave left
     lend lent
     lie lying lain
     light lit
@@ -503,7 +501,6 @@ IRREGULAR = {
     mouse mice
     person persons
     analysis analyses
-    basis bases
     crisis crises
     criterion criteria
     diagnosis diagnoses
@@ -543,7 +540,7 @@ IRREGULAR = {
 # Looks like a form of another word, and is not, or tells the two sides of one: bored, boring.
 _UNLIKE = word_set(
     """
-    always news series species means this its his hers ours yours theirs yes us gas bus lens
+    always aids news series species means this its his hers ours yours theirs yes us gas bus lens
     perhaps towards besides lens plus minus versus status virus bonus campus census chaos cosmos
     physics mathematics economics politics ethics statistics athletics diabetes measles rabies
     mumps scissors trousers pants shorts glasses clothes goods jeans headquarters
@@ -599,8 +596,33 @@ def _verb(word: str, stem: str, ending: str) -> str:
     return stem if any(vowel in stem for vowel in "aeiouy") else word
 
 
+# Real words that would pass for slips of the pen.
+LOOKALIKES = word_set(
+    """
+    simulation isolation induction meditation addiction impassable emirate craton intestate epidermic
+    alterative ballon barley bolus carton cation cerate commandeer commender compliant comportment
+    constriction constrictor contactor contingent cremation crenation decease dependant
+    deportment difficultly discus dreadlock eduction evaporite expansive faction facture
+    flexile framer franchisee gradate hermitage impalement impassible indiction indictor infliction
+    insolation lability latitude lightening likability livability mediation meting miliary minster
+    minuet mortality mortgagee nutriment officinal overwrote peacemaker peasant personalty pervious
+    politico potable potion precisian predication prefect preform premies prevision principled
+    proscribe proscription quartern reactor recaption receptor receiptor refection reflation
+    refractor refuge regelation regrading relivable remainder resit revere scoter secretory
+    sentience sentient signer sliver soldier solider sottish spokesmen stimulate stimulation
+    strangler stricture succussion suppler timbre topical transit transience unclear ethane
+    methane ethanol methanol sulfite sulfate alkane alkene alkyne affluent effluent immortal immoral
+    astronomy astrology interstate intrastate inductive deductive persecution stationary stationery
+    discrete discreet complementary complimentary continual continuous elicit illicit eminent
+    imminent emigrate immigrate ingenious ingenuous moral morale proceed precede respectfully
+    respectively allude elude adverse averse appraise apprise cardiology radiology hyperthyroidism
+    hypothyroidism mitosis meiosis hydrocarbon carbohydrate metabolic anabolic catabolic arteriole
+    venule ureter urethra perineal peroneal abduction adduction dysphagia dysphasia
+    """
+)
+
 VOCABULARY = VERBS | ADJECTIVES | NOUNS | NAMES
-_KNOWN = VOCABULARY
+_KNOWN = VOCABULARY | LOOKALIKES
 
 
 def american(word: str) -> str:

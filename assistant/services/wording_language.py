@@ -63,7 +63,10 @@ class Language:
     ``telltales`` tell a text's language. ``expansions`` are contractions and spellings by word.
     ``verbatim`` are words of texts that are about words, where each one counts as it is written.
     ``known`` are content words in their base form: what a misspelt word is corrected to.
+    ``lookalikes`` are words that would pass for misspelt ones.
     ``movers`` are keys of relations that begin a part that may stand elsewhere in the sentence.
+    ``places`` are relations that are one before a time: "on Monday", "in March", "at night".
+    ``articles`` begin something new, which is no more of the part before it.
     ``asking`` are words that begin a question when they begin a sentence.
     """
 
@@ -76,6 +79,8 @@ class Language:
     empty: frozenset[str] = frozenset()
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
     movers: frozenset[str] = frozenset()
+    places: frozenset[str] = frozenset()
+    articles: frozenset[str] = frozenset()
     asking: frozenset[str] = frozenset()
     conditional: frozenset[str] = frozenset()
     numbers: Mapping[str, int] = field(default_factory=dict)
@@ -84,10 +89,12 @@ class Language:
     synonyms: Mapping[str, str] = field(default_factory=dict)
     opposites: Mapping[str, frozenset[str]] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
+    lookalikes: frozenset[str] = frozenset()
     misspelt: Mapping[str, str] = field(default_factory=dict)
     decimal_comma: bool = False
     joins_hyphens: bool = False
     capitals_name: bool = True
+    fold: Callable[[str], str] = str
     base_form: Callable[[str], str] = str
     prepare: Callable[[list[str]], list[str]] = list
     arrange: Callable[[list[str]], list[str]] = list

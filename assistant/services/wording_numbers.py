@@ -36,8 +36,10 @@ def read_numbers(words: Sequence[str], language: Language) -> list[str]:
     while at < len(words):
         word = words[at]
         if word in language.numbers or word[0].isdigit():
-            number, at = _number(words, at, language)
-            counted.append(number)
+            number, end = _number(words, at, language)
+            # Alone, "one" may be a person; what it is shows later.
+            counted.append(word if word == "one" and end == at + 1 else number)
+            at = end
             continue
         if word in language.ordinals and not (
             word == "second" and counted and (counted[-1] in _PER or counted[-1][0].isdigit())

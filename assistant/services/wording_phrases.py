@@ -19,13 +19,22 @@ _MOST_OPENERS = 8  # "Hi, could you please tell me ..." are four
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A rule. Each part of the pattern is the words that fit it, and whether it may be missing."""
+    """A rule. Each part of the pattern is the words that fit it, and whether it may be missing.
+
+    ``seconds`` are the words that may stand second, None where nearly any may: most rules are
+    told not to fit by it.
+    """
 
     parts: tuple[tuple[frozenset[str], bool], ...]
     replacement: tuple[str, ...]
+    seconds: frozenset[str] | None
 
     def match(self, words: Sequence[str], at: int) -> _Match | None:
         """What the rule takes from ``at`` on; None where it does not fit."""
+        if self.seconds is not None and (
+            at + 1 >= len(words) or words[at + 1] not in self.seconds
+        ):
+            return None
         return _match(self.parts, 0, words, at, ())
 
     def apply(self, taken: Sequence[Sequence[str]]) -> list[str]:
@@ -100,7 +109,8 @@ def read_phrases(*tables: str) -> tuple[Phrases, Phrases]:
         words = pattern.split()
         if words[0] == "^":
             where, words = starts, words[1:]
-        phrase = Phrase(tuple(map(_part, words)), tuple(replacement.split()))
+        parts = tuple(map(_part, words))
+        phrase = Phrase(parts, tuple(replacement.split()), _seconds(parts))
         for first in phrase.parts[0][0]:
             where.setdefault(first, []).append(phrase)
         # A rule that may begin with any of several words is found by each of them.
@@ -115,6 +125,20 @@ def read_phrases(*tables: str) -> tuple[Phrases, Phrases]:
         {first: tuple(rules) for first, rules in starts.items()},
         {first: tuple(rules) for first, rules in anywhere.items()},
     )
+
+
+def _seconds(parts: Sequence[tuple[frozenset[str], bool]]) -> frozenset[str] | None:
+    if len(parts) < 2 or parts[0][1]:
+        return None
+    seconds: frozenset[str] = frozenset()
+    for choices, is_optional in parts[1:]:
+        seconds |= choices
+        if not is_optional:
+            return None if seconds & _OPEN else seconds
+    return None
+
+
+_OPEN = _GAPS | {"$"}
 
 
 def _lines(tables: Iterable[str]) -> Iterable[str]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from assistant.services.wording_english import ENGLISH
+from assistant.services.wording_german import GERMAN
 from assistant.services.wording_language import Language, Tense, word_set
 from assistant.services.wording_meaning import Guard, Meaning
 from assistant.services.wording_numbers import read_numbers
 from assistant.services.wording_phrases import rewrite, sentences, without_openers
+from assistant.services.wording_spanish import SPANISH
 from assistant.services.wording_spelling import Spelling
 from assistant.services.wording_text import BREAKS, LITERAL, take_apart
 
+_LONGEST_WORD = 40  # characters; longer ones are no words, and are not kept in mind
+_CACHED_WORDS = 20_000
 _LONGEST_ARRANGED = 40  # meanings; parts of longer texts stay where they are
 
 # Languages without tables: their texts are taken as they stand.
@@ -20,21 +25,21 @@ _OTHERS = (
     Language(
         "fr",
         word_set(
-            "le les des est une qui quel quelle quels quelles comment pourquoi je du au aux avec "
+            "le la les de des un en est une qui quel quelle quels quelles comment pourquoi je du au aux avec "
             "pour dans vous nous sur pas ne où quand combien cette ce sont avez puis-je peut il"
         ),
     ),
     Language(
         "pt",
         word_set(
-            "o os as do da dos das em uma um não você são qual quais posso onde quando porque por "
+            "o os as de do da dos das em um uma um não você são qual quais posso onde quando porque por "
             "que com meu minha ao pelo pela isso está quanto quantos quem como é"
         ),
     ),
     Language(
         "it",
         word_set(
-            "il lo gli che di è sono per come perché dove quando quanto quale quali una della del "
+            "il lo la gli un che di è sono per come perché dove quando quanto quale quali una della del "
             "delle dei nel nella non posso mio mia si cosa chi con"
         ),
     ),
@@ -46,7 +51,7 @@ _OTHERS = (
         ),
     ),
 )
-_LANGUAGES = (ENGLISH,)
+_LANGUAGES = (ENGLISH, GERMAN, SPANISH)
 _UNKNOWN = Language("", frozenset())
 _CODES = {language.code: language for language in (*_LANGUAGES, *_OTHERS, _UNKNOWN)}
 
@@ -90,12 +95,13 @@ def read(text: str) -> Reading:
         opened = [
             word for one in sentences(words, language.asking) for word in without_openers(one, language.starts)
         ]
-        return Reading(language.code, tuple(_as_written(opened or words, language)))
-    said = rewrite(language.prepare(words), language.starts, language.anywhere, language.asking)
+        return Reading(language.code, tuple(_paired(list(_as_written(opened or words, language)))))
+    counted = read_numbers(language.prepare(words), language)
+    said = rewrite(counted, language.starts, language.anywhere, language.asking)
     tense = language.tense(said)
-    counted = read_numbers(language.arrange(said), language)
-    parts = _parts(counted, language)
-    return Reading(language.code, tuple(_flat(parts)), tense)
+    parts = _parts(language.arrange(said), language)
+    flat = _flat(parts) or list(_as_written(words, language))
+    return Reading(language.code, tuple(flat), tense)
 
 
 def _language(pieces: Sequence[str]) -> Language:
@@ -104,55 +110,58 @@ def _language(pieces: Sequence[str]) -> Language:
         for code in _TELLTALES.get(piece, ()):
             votes[code] = votes.get(code, 0) + 1
     if not votes:
-        return _by_vocabulary(pieces)
-    # In a draw, the first of the languages with tables; "sorted" keeps the order.
-    order = [language for language in (*_LANGUAGES, *_OTHERS) if language.code in votes]
-    return max(order, key=lambda language: votes[language.code])
+        return _best_known(pieces, _LANGUAGES, at_least_half=True)
+    most = max(votes.values())
+    drawn = [one for one in (*_LANGUAGES, *_OTHERS) if votes.get(one.code) == most]
+    return drawn[0] if len(drawn) == 1 else _best_known(pieces, drawn)
 
 
-def _by_vocabulary(pieces: Sequence[str]) -> Language:
-    """The language that knows most of the words, where no small word tells it."""
-    words = [piece for piece in pieces if piece[0].isalpha()]
-    best = max(
-        _LANGUAGES,
-        key=lambda language: sum(language.base_form(word) in language.known for word in words),
-    )
-    known = sum(best.base_form(word) in best.known for word in words)
-    return best if 2 * known > len(words) else _UNKNOWN
+def _best_known(
+    pieces: Sequence[str], languages: Sequence[Language], *, at_least_half: bool = False
+) -> Language:
+    """The language that knows most of the words, where small words do not tell it."""
+    words = [piece for piece in pieces[:_LONGEST_ARRANGED] if piece[0].isalpha()]
+    counts = [sum(_is_known(language.fold(word), language) for word in words) for language in languages]
+    known = max(counts)
+    if at_least_half and 2 * known <= len(words):
+        return _UNKNOWN
+    return languages[counts.index(known)]
 
 
 def _spelled(pieces: Sequence[str], named: frozenset[int], language: Language) -> list[str]:
     """The words with contractions written out and slips of the pen set right."""
     words: list[str] = []
-    spelling = _SPELLINGS.get(language.code)
     for at, piece in enumerate(pieces):
-        if piece in BREAKS or piece[0] == LITERAL or piece[0].isdigit():
+        if not piece[0].isalpha() or len(piece) > _LONGEST_WORD:
             words.append(piece)
             continue
-        expanded = language.expansions.get(piece)
-        if expanded is not None:
-            words += expanded
-            continue
-        if piece.endswith("'s") and len(piece) > 2:
-            words += [piece[:-2], "'s"]
-            continue
-        if "-" in piece and len(piece) > 1:
-            parts = [part for part in piece.split("-") if part]
-            words += ["".join(parts)] if language.joins_hyphens else parts
-            continue
-        if spelling is not None:
-            piece = language.misspelt.get(piece, piece)
-            is_name = language.capitals_name and at in named
-            if not is_name and not _is_known(piece, language):
-                piece = _corrected(piece, language, spelling)
-        words.append(piece)
+        is_name = language.capitals_name and at in named
+        words += _written_out(piece, language.code, is_name)
     return words
+
+
+@lru_cache(maxsize=_CACHED_WORDS)
+def _written_out(word: str, code: str, is_name: bool) -> tuple[str, ...]:
+    language = _CODES[code]
+    word = language.fold(word)
+    expanded = language.expansions.get(word)
+    if expanded is not None:
+        return expanded
+    if word.endswith("'s") and len(word) > 2:
+        return word[:-2], "'s"
+    if "-" in word and len(word) > 1:
+        parts = tuple(part for part in word.split("-") if part)
+        return ("".join(parts),) if language.joins_hyphens else parts
+    word = language.misspelt.get(word, word)
+    if code in _SPELLINGS and not is_name and not _is_known(word, language):
+        word = _corrected(word, language, _SPELLINGS[code])
+    return (word,)
 
 
 def _corrected(word: str, language: Language, spelling: Spelling) -> str:
     meant = spelling.correct(word)
     if meant == word and (base := language.base_form(word)) != word:
-        meant = spelling.correct(base)
+        meant = spelling.correct(base) if base not in language.lookalikes else base
         return meant if meant != base else word
     return meant
 
@@ -160,11 +169,13 @@ def _corrected(word: str, language: Language, spelling: Spelling) -> str:
 def _is_known(word: str, language: Language) -> bool:
     return (
         word in language.known
+        or word in language.lookalikes
         or word in language.meanings
         or word in language.empty
         or word in language.telltales
         or word in language.numbers
-        or language.base_form(word) in language.known
+        or (base := language.base_form(word)) in language.known
+        or base in language.lookalikes
     )
 
 
@@ -182,10 +193,14 @@ def _guard_of(word: str, language: Language) -> Guard:
     meaning = language.meanings.get(word)
     if meaning is not None:
         return meaning.guard
-    return Guard.NAME if word[0].isalpha() else Guard.QUOTED
+    if not word[0].isalpha() or (word.isalnum() and not word.isalpha()):
+        return Guard.QUOTED  # a sign, or a code: "e1001"
+    return Guard.NAME
 
 
-def _meaning(word: str, language: Language) -> Meaning:
+@lru_cache(maxsize=_CACHED_WORDS)
+def _meaning(word: str, code: str) -> Meaning:
+    language = _CODES[code]
     meaning = language.meanings.get(word)
     if meaning is not None:
         return meaning
@@ -212,9 +227,17 @@ def _parts(words: Sequence[str], language: Language) -> list[list[Meaning]]:
         if word in BREAKS:
             part = main
             continue
+        if word in language.articles and len(part) > 1 and part is not main:
+            part = main
         if word in language.empty:
             continue
-        meaning = _meaning(word, language)
+        meaning = (
+            _meaning(word, language.code)
+            if len(word) <= _LONGEST_WORD
+            else Meaning(word, _guard_of(word, language))
+        )
+        if meaning.key in language.places and _is_time(words, at + 1, language):
+            meaning = Meaning(_AT_A_TIME, Guard.RELATION)
         if at in conditions:
             meaning = Meaning(meaning.key, Guard.RELATION)
         is_question = meaning.guard is Guard.QUESTION
@@ -223,12 +246,37 @@ def _parts(words: Sequence[str], language: Language) -> list[list[Meaning]]:
             continue
         if is_question:
             part = main
-        if meaning.guard is Guard.RELATION and meaning.key in language.movers:
+        if meaning.guard is Guard.RELATION and (
+            meaning.key in language.movers or meaning.key == _AT_A_TIME
+        ):
             part = [meaning]
             parts.append(part)
         else:
             part.append(meaning)
     return [main, *parts]
+
+
+_AT_A_TIME = "in"
+
+
+def _is_time(words: Sequence[str], at: int, language: Language) -> bool:
+    """Whether a day, a month, a year or an hour follows, articles aside."""
+    while at < len(words) and words[at] in language.empty:
+        at += 1
+    if at == len(words) or words[at] in BREAKS:
+        return False
+    word = words[at]
+    meaning = language.meanings.get(word)
+    return (
+        (word.isdigit() and len(word) == 4)
+        or (word[0].isdigit() and ":" in word)
+        or (meaning is not None and meaning.guard is Guard.TIME)
+        or (
+            word[0].isdigit()
+            and at + 1 < len(words)
+            and words[at + 1] in language.months
+        )
+    )
 
 
 def _conditions(words: Sequence[str], language: Language) -> frozenset[int]:
@@ -253,9 +301,27 @@ def _conditions(words: Sequence[str], language: Language) -> frozenset[int]:
     return frozenset(found)
 
 
+def _paired(part: list[Meaning]) -> list[Meaning]:
+    """The part with a pair at its end in one order: "between a and b", "compare a and b"."""
+    if len(part) < 4 or part[-2].key not in _JOINING or any(
+        meaning.key in _JOINING for meaning in part[:-2]
+    ):
+        return part
+    before, one, joining, other = part[-4:]
+    if one.guard is other.guard is Guard.NAME and one.key > other.key and (
+        before.guard is Guard.RELATION or before.key in _COMPARING
+    ):
+        return [*part[:-3], other, joining, one]
+    return part
+
+
+_JOINING = frozenset({"and", "or", "und", "oder", "y", "o"})
+_COMPARING = frozenset({"compare", "vergleich", "compar"})
+
+
 def _flat(parts: list[list[Meaning]]) -> list[Meaning]:
     """The parts in one order, whatever order they were said in; equal relations keep theirs."""
-    main, *others = parts
+    main, *others = map(_paired, parts)
     if sum(map(len, parts)) <= _LONGEST_ARRANGED:
         others.sort(key=lambda part: part[0].key)
     return [*main, *(meaning for part in others for meaning in part)]

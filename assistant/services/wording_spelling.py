@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-_SHORTEST = 5
-_LONGEST = 20
-_SHORTEST_VOWELS = 7
+_LONGEST = 24
+
+# How long a known word must be to be recognised with that slip. The shorter a word is, the more
+# other words look like it: on a list of 115,000 English words, these lengths leave few.
+_SWAPPED = 6
+_DOUBLED = 7
+_LOST_OR_ADDED = 8
+_VOWEL = 9
 _VOWELS = "aeiou"
 
 
 class Spelling:
-    """Knows words, and what they look like with one letter lost, doubled, added or swapped.
+    """Knows words, and what they look like with two letters swapped, or one lost, added or wrong.
 
     The first and the last letter are as they should be: beginnings and endings tell words apart.
-    So do vowels in short words.
+    Only vowels are taken for each other.
     """
 
     __slots__ = ("_known", "_shortened")
@@ -23,14 +28,13 @@ class Spelling:
         self._known = frozenset(known)
         shortened: dict[str, str | None] = {}
         for word in self._known:
-            if len(word) > _SHORTEST:
-                for short in {word[:at] + word[at + 1 :] for at in _inner(word)}:
-                    shortened[short] = None if short in shortened else word
+            for short in {word[:at] + word[at + 1 :] for at in _losable(word)}:
+                shortened[short] = None if short in shortened else word
         self._shortened: Mapping[str, str | None] = shortened
 
     def correct(self, word: str) -> str:
         """The one known word that ``word`` was meant to be; else ``word``."""
-        if not _SHORTEST <= len(word) <= _LONGEST or not word.isalpha():
+        if not _SWAPPED <= len(word) + 1 <= _LONGEST or not word.isalpha():
             return word
         meant = {other for other in _variants(word) if other in self._known}
         if word in self._shortened:
@@ -41,19 +45,23 @@ class Spelling:
         return meant.pop() if len(meant) == 1 else word
 
 
-def _inner(word: str) -> range:
-    """Places of letters that may be missing: all but the first; the last only if it is doubled."""
-    return range(1, len(word) if word[-1] == word[-2] else len(word) - 1)
+def _losable(word: str) -> Iterator[int]:
+    """Places of letters without which the word is still recognised; doubled ones sooner."""
+    for at in range(1, len(word)):
+        is_doubled = word[at] == word[at - 1]
+        if len(word) >= (_DOUBLED if is_doubled else _LOST_OR_ADDED) and (
+            is_doubled or at < len(word) - 1
+        ):
+            yield at
 
 
 def _variants(word: str) -> Iterator[str]:
-    for at in range(len(word) - 1):
-        yield word[:at] + word[at + 1] + word[at] + word[at + 2 :]
-    if len(word) > _SHORTEST:
-        for at in _inner(word):
-            yield word[:at] + word[at + 1 :]
-    if len(word) >= _SHORTEST_VOWELS:
+    if len(word) >= _SWAPPED:
         for at in range(1, len(word) - 1):
-            if word[at] in _VOWELS:
-                for vowel in _VOWELS:
-                    yield word[:at] + vowel + word[at + 1 :]
+            yield word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    for at in range(1, len(word) - 1):
+        if len(word) > (_DOUBLED if word[at] == word[at - 1] else _LOST_OR_ADDED):
+            yield word[:at] + word[at + 1 :]
+        if len(word) >= _VOWEL and word[at] in _VOWELS:
+            for vowel in _VOWELS:
+                yield word[:at] + vowel + word[at + 1 :]

@@ -50,6 +50,7 @@ _NAMES_WITH_HUMPS = frozenset(
 )
 _MONEY_NAMES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen"}
 _SUFFIXES = {"%": "percent", "°": "degree", "°c": "celsius", "°f": "fahrenheit"} | _MONEY_NAMES
+_BITS = re.compile(r"[KMGT]b")  # bytes are "MB", or "mb" where nobody cares
 _ORDINAL_ENDINGS = frozenset(["st", "nd", "rd", "th"])
 _SIZES = frozenset({"k", "m", "b", "bn", "mio", "x"})
 
@@ -73,7 +74,10 @@ class Text:
 
 def take_apart(text: str) -> Text:
     """The pieces of ``text``, whatever its Unicode form: composed and decomposed are one."""
-    text = unicodedata.normalize("NFC", text).translate(_INVISIBLE).strip()
+    text = unicodedata.normalize("NFC", text).translate(_INVISIBLE).strip().lstrip("-*•·>#").strip()
+    whole = _QUOTED.fullmatch(text)
+    if whole is not None and " " in text and "`" not in text:
+        text = (whole[whole.lastgroup or 0]).strip()
     pieces: list[str] = []
     named: list[int] = []
     is_shouted = text.isupper()
@@ -133,6 +137,9 @@ def _add_word(word: str, pieces: list[str], named: list[int], is_shouted: bool) 
     if not word.islower():
         if word in _SHOUTED and not is_shouted:
             pieces.append(_SHOUTED[word])
+            return
+        if _BITS.fullmatch(word) and pieces and pieces[-1][0].isdigit():
+            pieces.append(word.casefold() + "it")
             return
         if _HUMPED.fullmatch(word) and word.casefold() not in _NAMES_WITH_HUMPS:
             pieces.append(LITERAL + word)
@@ -244,8 +251,8 @@ def _add_number(folded: str, body: str, pieces: list[str]) -> bool:
         elif unit in _SUFFIXES:
             pieces += [number, _SUFFIXES[unit]]
         elif unit in _SIZES or len(unit) > 1:
-            # A byte is not a bit: units of data keep their case.
-            pieces += [number, body[-len(unit) :] if unit in _DATA_UNITS else unit]
+            written = body[-len(unit) :]
+            pieces += [number, unit + "it" if _BITS.fullmatch(written) else unit]
         else:
             return _as_name(folded, pieces)
         return True
@@ -265,9 +272,6 @@ def _as_name(folded: str, pieces: list[str]) -> bool:
     """A name with digits: covid-19, b12, h2o, 2024-05-17. Never a word of any language."""
     pieces.append(folded)
     return True
-
-
-_DATA_UNITS = frozenset(["kb", "mb", "gb", "tb", "pb"])
 
 
 def _number_or_sign(part: str) -> str:

@@ -208,21 +208,3 @@ async def test_two_services_share_one_data_folder(tmp_path: Path) -> None:
         await one.stop()
         await complete(two, alice, **MAIN_JOB)
         assert (await usage(two, alice))["requests"] == 2
-
-
-async def test_a_worker_keeps_the_partitions_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("ASSISTANT_")}
-    given = {"ASSISTANT_DATA_DIR": str(tmp_path / "data"), "ASSISTANT_LOG_FORMAT": "json"}
-    async with running_service(tmp_path) as service:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "assistant", "worker",
-            env=inherited | given, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        await asyncio.sleep(3)
-        assert process.returncode is None
-        process.terminate()
-        async with asyncio.timeout(15):
-            _, output = await process.communicate()
-        assert process.returncode == 128 + signal.SIGTERM
-        assert "Traceback" not in output.decode()
-        assert (await complete(service, **MAIN_JOB))["status"] == "SUCCEEDED"

@@ -33,6 +33,8 @@ _SET_PATH = "SET search_path TO assistant_jobs"
 _MAX_DELAY_S = 3_600.0
 _MOST_ATTEMPTS = 3
 _DEAD_AFTER_HEARTBEATS = 3
+# A filter is not handed down to the loggers below.
+_LOGGERS = ("procrastinate.utils", "procrastinate.worker", "procrastinate.worker.worker")
 
 
 class JobQueue:
@@ -67,7 +69,7 @@ class JobQueue:
         self._app = App(connector=PsycopgConnector(), periodic_defaults={"max_delay": _MAX_DELAY_S})
         for job in jobs:
             self._declare(job)
-        for name in ("procrastinate.worker", "procrastinate.utils"):
+        for name in _LOGGERS:
             logging.getLogger(name).addFilter(_is_no_outage)
 
     async def work(self) -> None:
