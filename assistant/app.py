@@ -311,6 +311,7 @@ def create_app(settings: Settings) -> Starlette:
                     completions=completions,
                     prompts=prompts,
                     clock=clock,
+                    forget=cache.forget,
                 ),
                 circuits=circuits,
                 jobs=jobs,

@@ -83,7 +83,6 @@ class AssistantError(Exception):
         """``retry_after_s`` as clients get it: whole milliseconds, never too few."""
         return None if self.retry_after_s is None else math.ceil(1000 * self.retry_after_s)
 
-
     def to_json(self) -> dict[str, str | float | None]:
         """What it takes to raise it elsewhere, with ``error_of``."""
         return {

@@ -105,7 +105,10 @@ class Settings(BaseSettings):
     # --- the cache
     cache_enabled: bool = Field(True, description="Off: every request asks a model.")
     cache_ttl_s: int = Field(
-        300, ge=1, le=LONGEST_TTL_S, description="How long answers are kept, where a prompt is silent."
+        300,
+        ge=1,
+        le=LONGEST_TTL_S,
+        description="How long answers are kept, where a prompt is silent.",
     )
     cache_lookup_timeout_ms: int = Field(
         20, ge=1, description="For each look into the database; then the model is asked."

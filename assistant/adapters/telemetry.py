@@ -180,7 +180,7 @@ class PrometheusTelemetry:
         )
         self._lookups = counter(
             "assistant_cache_lookups_total",
-            "Looks into one level of the cache. outcome: hit, miss; timeout and error fall open.",
+            "Looks into one level of the cache. outcome: hit, miss; timeout, error, skipped.",
             *("level", "outcome"),
         )
         self._lookup_duration = histogram(

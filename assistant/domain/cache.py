@@ -235,12 +235,16 @@ class CacheLevel(StrEnum):
 
 
 class CacheLookup(StrEnum):
-    """What came of looking. TIMEOUT and ERROR fall open: the model is asked as if there were none."""
+    """What came of looking. TIMEOUT, ERROR and SKIPPED fall open: as if there were no cache.
+
+    SKIPPED: there was too much else to do.
+    """
 
     HIT = "hit"
     MISS = "miss"
     TIMEOUT = "timeout"
     ERROR = "error"
+    SKIPPED = "skipped"
 
 
 class ShadowVerdict(StrEnum):

@@ -289,8 +289,11 @@ class Cache:
             return await self._ask(flight, question, ask, _REFRESHED, None, catalog)
         admits = self._admits(request, prompt, catalog)
         while True:
+            forgotten = self._memory.forgotten
             found = await self._reader.find_or_lead(question)
             if isinstance(found, CacheEntry) and await admits(found):
+                if forgotten == self._memory.forgotten:
+                    self._memory.put(found, None)
                 return await self._give(flight, question, found, self._exact(found), catalog)
             if found is not Lead.ANOTHERS:
                 break
@@ -302,7 +305,7 @@ class Cache:
         if is_led:
             self._remote_flights.lead(question.flight, flight.events)
         try:
-            similar = await self._reader.find_similar(question, admits)
+            similar = await self._reader.find_similar(question, admits, asking=len(self._flights))
             if similar.entry is not None:
                 result = await self._give(flight, question, similar.entry, similar.verdict, catalog)
                 landing = Landing(similar.entry.answer, source_id=similar.entry.id)
@@ -330,8 +333,6 @@ class Cache:
         """A kept answer, to everybody aboard."""
         draft = flight.draft
         model = catalog.models[kept.answer.model]
-        if verdict.outcome is CacheOutcome.EXACT:
-            self._memory.put(kept, None)
         self._count_use(question, draft.request, kept, verdict)
         if not flight.events:
             draft.take(kept.answer, model, verdict)

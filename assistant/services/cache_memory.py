@@ -29,6 +29,8 @@ class CacheMemory:
         self._max_bytes = max_bytes
         self._size_bytes = 0
         self._entries: OrderedDict[bytes, Remembered] = OrderedDict()
+        self.forgotten = 0
+        """Grows whenever something is forgotten: what was read before that may be out of date."""
 
     @property
     def size_bytes(self) -> int:
@@ -65,6 +67,7 @@ class CacheMemory:
 
     def forget(self, tenant_id: str | None = None, exact: bytes | None = None) -> None:
         """Forget one entry, all of a tenant's, or everything."""
+        self.forgotten += 1
         if tenant_id is None:
             self._entries.clear()
             self._size_bytes = 0

@@ -21,6 +21,7 @@ from assistant.domain.cache import (
 from assistant.domain.ports import CacheStore, Clock, Embedder, FlightStore, Telemetry, Vector
 from assistant.errors import AssistantError, ProviderUnavailable
 from assistant.services.cache_keys import Question
+from assistant.services.embedding_budget import EmbeddingBudget
 from assistant.services.wording import Wording, failing_guard, read_wording
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class CacheReader:
         self._clock = clock
         self._telemetry = telemetry
         self._timeout_s = timeout_s
+        self._budget = EmbeddingBudget(clock)
         self._late: set[asyncio.Task[None]] = set()
 
     async def find(self, question: Question) -> CacheEntry | None:
@@ -94,11 +96,19 @@ class CacheReader:
         self._count(CacheLevel.EXACT, outcome or _outcome(entry), started)
         return found
 
-    async def find_similar(self, question: Question, admits: Admits) -> Similar:
-        """The nearest entry that asks the same in other words, and whose model ``admits`` lets in."""
+    async def find_similar(self, question: Question, admits: Admits, *, asking: int = 1) -> Similar:
+        """The nearest entry that asks the same in other words, and whose model ``admits`` lets in.
+
+        ``asking``: so many requests are under way, this one included.
+        """
         key = question.key
         if key.wording is None:
             return Similar(None, _miss("It is not kept yet; only the very same request would do."))
+        if not self._budget.allows(asking):
+            self._count(CacheLevel.SEMANTIC, CacheLookup.SKIPPED, self._clock.monotonic())
+            return Similar(
+                None, _miss("It is not kept yet; there was too much to do to look by meaning.")
+            )
         wording = read_wording(key.wording)
         try:
             vector = await self._embed(wording)
@@ -124,8 +134,12 @@ class CacheReader:
         text = wording.canonical
         if not text or not self._embedder.covers(text):
             return None
-        async with asyncio.timeout(_EMBEDDING_TIMEOUT_S):
-            return (await self._embedder.embed([text]))[0]
+        started = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(_EMBEDDING_TIMEOUT_S):
+                return (await self._embedder.embed([text]))[0]
+        finally:
+            self._budget.spend(self._clock.monotonic() - started)
 
     async def _choose(
         self,

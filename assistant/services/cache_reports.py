@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -57,12 +57,15 @@ class CacheReports:
         completions: VisibleCompletions,
         prompts: Prompts,
         clock: Clock,
+        forget: Callable[[str], None],
     ) -> None:
+        """``forget`` is told the tenant of what was changed, before other replicas hear of it."""
         self._store = store
         self._upkeep = upkeep
         self._completions = completions
         self._prompts = prompts
         self._clock = clock
+        self._forget = forget
 
     async def statistics(
         self, caller: Caller, period: UsagePeriod
@@ -81,7 +84,9 @@ class CacheReports:
         for name, value in (("promptName", selection.prompt_name), ("model", selection.model)):
             if value is not None:
                 check_text(value, (name,))
-        return await self._store.clear(caller.tenant_id, selection)
+        cleared = await self._store.clear(caller.tenant_id, selection)
+        self._forget(caller.tenant_id)
+        return cleared
 
     async def report(self, caller: Caller, completion_id: UUID, *, wrong: bool) -> CacheReport:
         """Learn whether what the cache answered to a completion was right.
@@ -111,6 +116,7 @@ class CacheReports:
         if verdict.outcome is CacheOutcome.SEMANTIC:
             return await self._judge(caller.tenant_id, verdict.source_id, verdict, wrong=wrong)
         removed = wrong and await self._store.remove(caller.tenant_id, verdict.source_id)
+        self._forget(caller.tenant_id)
         return CacheReport(removed=removed)
 
     async def _judge(

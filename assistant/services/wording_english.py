@@ -104,7 +104,9 @@ _EMPTY = word_set(
     um uh hmm erm o'clock 's
     """
 )
-_FILLERS = word_set("actually really exactly basically simply properly anyway anyways please kindly")
+_FILLERS = word_set(
+    "actually really exactly basically simply properly anyway anyways please kindly"
+)
 _AUXILIARIES = word_set("is are am was were be been being do does did")
 
 _MEANINGS = {
@@ -518,7 +520,7 @@ _STARTS = """
 ^ so can => can
 ^ so do => do
 ^ so does => does
-^ basically|actually|really|honestly|generally|anyway|anyways|alternatively (,) =>
+^ basically|actually|really|honestly|anyway|anyways (,) =>
 ^ just|im|i (am) (just) curious|wondering (,|:) =>
 ^ just out of curiosity ,|: =>
 ^ out of curiosity ,|: =>
@@ -528,7 +530,7 @@ _STARTS = """
 ^ one|a more|last|quick|other thing|question (,|:|.) =>
 ^ quick|short|simple|dumb|silly question ,|:|. =>
 ^ question ,|: =>
-^ i have a (quick|short|simple) question (for you) (,|:|.) =>
+^ i have a (quick|short|simple) question (for) (you) (,|:|.) =>
 ^ maybe|perhaps a|you (quick|silly|dumb) question ,|: =>
 ^ please|kindly (,) =>
 ^ thanks|thank (you) in advance (,|:|.|!) =>
@@ -538,17 +540,19 @@ _STARTS = """
 ^ can|could|would|will you (please|kindly|maybe|possibly) tell|explain|describe|give|write|translate|summarize|list|provide|create|generate|make|suggest|recommend|convert|calculate|compute|find|name|compare|rewrite|fix|check|draft|define|outline|walk|teach|propose|rename|sort|count|show|add|remove|delete|print|help|let => @4
 ^ i would|should like|love you to =>
 ^ i want|need you to =>
-^ i would|should like|love to know|learn|understand|find|see|hear (out) (if|whether) the => what is the
-^ i would|should like|love to know|learn|understand|find|see|hear (out) (if|whether) about => what is
-^ i would|should like|love to know|learn|understand|find|see|hear (out) if|whether => whether
-^ i would|should like|love to know|learn|understand|find|see|hear (out) =>
-^ i want|need|wish|try|am to|trying (to) know|learn|understand (more) about => what is
-^ i want|need|wish|try|am to|trying (to) know|learn|understand the => what is the
-^ i want|need|wish|try|am to|trying (to) know|learn|understand|see|find (out) if|whether => whether
-^ i want|need|wish|try|am to|trying (to) know|learn|understand (out) =>
-^ i was|am (just) wondering|curious if|whether (you) (could|can) (tell) (me) =>
+^ i would|should like|love|need|want to know|learn|understand|see|hear|find (out) if|whether => whether
+^ i would|should like|love|need|want to know|learn|understand|see|hear|find (out) how|what|which|when|where|why|who => @7
+^ i would|should like|love|need|want to know|learn (more) about => what is
+^ i would|should like|love|need|want to know the => what is the
+^ i want|need|wish|am (trying) to know|learn|understand|see|find (out) if|whether => whether
+^ i want|need|wish|am (trying) to know|learn|understand|see|find (out) how|what|which|when|where|why|who => @7
+^ i want|need|wish to know|learn (more) about => what is
+^ i want|need|wish to know the => what is the
+^ i was|am (just) wondering|curious if|whether you could|can (please) tell me =>
+^ i was|am (just) wondering|curious if|whether => whether
 ^ i was|am (just) wondering|curious (about) (,|:) =>
-^ i wonder|wondered (if|whether) =>
+^ i wonder|wondered if|whether => whether
+^ i wonder|wondered (,) =>
 ^ do|would you (happen) (to) know if|whether => whether
 ^ do|would you (happen) (to) know the => what is the
 ^ do|would you (happen) (to) know what|which|how|when|where|why|who => @6
@@ -584,6 +588,7 @@ _STARTS = """
 ^ tell me|us (about) => what is
 
 ^ describe a|an => describe a
+^ explain|describe|clarify (to) (me|us) the difference|differences => what is the @5
 ^ explain|describe|define|clarify|elaborate (on) (the) (concept|term|idea|notion|meaning) (of) => what is
 ^ give (me|us) a|an|the (brief|short) (definition|explanation|description|overview|meaning) of => what is
 ^ give|tell|show|list|name|state|enumerate|provide (me|us|with) the => what is the
@@ -627,6 +632,7 @@ _STARTS = """
 ^ what is the (exact) date of => when is
 ^ in what|which year => what year
 ^ in|at|on what|which place|location|spot => where
+^ what are the differences => what is the differences
 ^ what is|are the (exact) location|locations of => where is
 ^ where exactly => where
 ^ what is|are the (main) reason|reasons (for|that|why|behind|of) => why
@@ -1083,13 +1089,17 @@ _VERBATIM = word_set(
 _SUBJECTS = word_set("i you we they he she it one people")
 _MODALS = word_set("can could may might must should shall will would")
 _ASKERS = word_set("what which who whom whose when where why how")
-_PARTICIPLES = frozenset(form for form in IRREGULAR if form.endswith(("n", "t", "d", "g", "k", "m")))
+_PARTICIPLES = frozenset(
+    form for form in IRREGULAR if form.endswith(("n", "t", "d", "g", "k", "m"))
+)
 _UNMARKED = word_set("hit hurt cut shut beat put set read cost let bet quit spread cast split")
 
 
 def prepare(words: list[str]) -> list[str]:
     """ "london 's weather" is the "weather of london"; what only fills the sentence is gone."""
     words = _ask_first([word for word in words if word not in _FILLERS] or words)
+    if "'s" not in words:
+        return words
     said: list[str] = []
     at = 0
     while at < len(words):
@@ -1107,8 +1117,11 @@ def prepare(words: list[str]) -> list[str]:
 
 
 def _is_content(word: str) -> bool:
-    return word[0].isalpha() and word not in _MEANINGS and word not in _EMPTY and word not in (
-        _AUXILIARIES | _MODALS
+    return (
+        word[0].isalpha()
+        and word not in _MEANINGS
+        and word not in _EMPTY
+        and word not in (_AUXILIARIES | _MODALS)
     )
 
 
@@ -1118,8 +1131,10 @@ def tense(words: Sequence[str]) -> Tense | None:
         if word in _TENSES:
             return _TENSES[word]
     for word in words[1:3]:
-        if words[0] in _ASKERS and word not in VOCABULARY and (
-            (word in IRREGULAR and IRREGULAR[word] in VERBS) or (word.endswith("ed"))
+        if (
+            words[0] in _ASKERS
+            and word not in VOCABULARY
+            and ((word in IRREGULAR and IRREGULAR[word] in VERBS) or (word.endswith("ed")))
         ):
             return Tense.PAST
     return None

@@ -72,7 +72,9 @@ _EMPTY = word_set(
     ja so es ist sind bin war waren sei wäre ähm äh also halt überhaupt tatsächlich
     """
 )
-_FILLERS = word_set("bitte eigentlich genau wirklich mal denn doch ähm äh halt überhaupt tatsächlich")
+_FILLERS = word_set(
+    "bitte eigentlich genau wirklich mal denn doch ähm äh halt überhaupt tatsächlich"
+)
 
 _MEANINGS = {
     **meanings(
@@ -419,12 +421,16 @@ _STARTS = """
 ^ sag|sagen|sage|erkläre|erklär|erklären|zeig|zeige|zeigen|verrate|beschreibe|beschreib (sie) (mir|uns) (bitte) (mal) , =>
 ^ mit freundlichen grüssen ,|.|!|$ =>
 ^ viele|liebe|beste grüsse ,|.|!|$ =>
-^ kannst|können|könntest|könnten|würdest|würden du|sie|ihr (mir|uns) (bitte|vielleicht) sagen|erklären|verraten|zeigen|mitteilen (,) =>
-^ weisst|wissen|wisst du|sie|ihr (vielleicht|zufällig) (,) =>
-^ ich möchte|würde|will|wollte|muss (gern|gerne) (mal) wissen|fragen|erfahren (,) =>
-^ ich frage|wüsste mich|gern|gerne (,) =>
-^ mich interessiert|würde (interessieren) (,) =>
-^ sag|sagen|sage|erkläre|erklär|erklären|zeig|zeige|zeigen|verrate|beschreibe|beschreib|nenne|nenn (sie) (mir|uns) (bitte) (,) wie|was|wo|wann|warum|wer|welche|welcher|welches|woran => @5
+^ kannst|können|könntest|könnten|würdest|würden du|sie|ihr (mir|uns) (bitte|vielleicht) (mal) sagen|erklären|verraten|zeigen|mitteilen , =>
+^ kannst|können|könntest|könnten|würdest|würden du|sie|ihr (mir|uns) (bitte|vielleicht) (mal) sagen|erklären|verraten|zeigen wie|was|wo|wann|warum|wer|welche|ob => @7
+^ weisst|wissen|wisst du|sie|ihr (vielleicht|zufällig) , =>
+^ ich möchte|würde|will|wollte|muss (gern|gerne) (mal) wissen|fragen|erfahren , =>
+^ ich frage|wüsste mich|gern|gerne , =>
+^ mich interessiert|würde (interessieren) , =>
+^ sag|sagen|sage|erkläre|erklär|erklären|zeig|zeige|zeigen|verrate|beschreibe|beschreib|nenne|nenn (sie) (mir|uns) (bitte) (,) wie|was|wo|wann|warum|wer|welche|welcher|welches|woran => @6
+^ erkläre|erklär|erklären|nenne|beschreibe (sie) (mir|uns) (bitte) den|die unterschied|unterschiede => was ist der @6
+^ worin besteht|liegt der unterschied => was ist der unterschied
+^ was sind die unterschiede => was ist der unterschiede
 ^ erkläre|erklär|erklären|beschreibe|beschreib|definiere|definieren (sie) (mir|uns) (bitte) (den|die|das) (begriff) => was ist
 ^ nenne|nenn|nennen|gib|geben|zeige|zeig|zeigen|sag|sage (sie) (mir|uns) (bitte) die|den|das => was ist
 ^ nenne|nenn|nennen|gib|geben|liste|zähle (sie) (mir|uns) (bitte) => nenne
@@ -587,9 +593,7 @@ _ASKERS = word_set(
     """
 )
 _SUBJECTS = word_set("ich man wir du sie er")
-_MODALS = frozenset(
-    word for word, meaning in _MEANINGS.items() if meaning.guard is Guard.MODALITY
-)
+_MODALS = frozenset(word for word, meaning in _MEANINGS.items() if meaning.guard is Guard.MODALITY)
 _HELPERS = word_set(
     "ist sind war waren hat haben habe hatte wird werden wurde wurden gibt bin bist"
 )

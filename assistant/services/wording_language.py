@@ -99,4 +99,3 @@ class Language:
     prepare: Callable[[list[str]], list[str]] = list
     arrange: Callable[[list[str]], list[str]] = list
     tense: Callable[[Sequence[str]], Tense | None] = _no_tense
-

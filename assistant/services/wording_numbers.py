@@ -47,7 +47,11 @@ def read_numbers(words: Sequence[str], language: Language) -> list[str]:
             word = language.ordinals[word]
         counted.append(word)
         at += 1
-    return _dated(_clocked(counted), language)
+    counted = _clocked(counted) if "am" in counted or "pm" in counted else counted
+    has_date = not language.months.keys().isdisjoint(counted) or any(
+        len(word) == 10 and _ISO_DATE.fullmatch(word) for word in counted
+    )
+    return _dated(counted, language) if has_date else counted
 
 
 def _number(words: Sequence[str], at: int, language: Language) -> tuple[str, int]:
@@ -65,7 +69,9 @@ def _number(words: Sequence[str], at: int, language: Language) -> tuple[str, int
         word = words[at]
         if word in ("and", "y", "und") and at + 1 < len(words):
             following = language.numbers.get(words[at + 1], 0)
-            if not (last >= 100 > following > 0 or (word == "y" and 10 > following > 0 == last % 10)):
+            if not (
+                last >= 100 > following > 0 or (word == "y" and 10 > following > 0 == last % 10)
+            ):
                 break
             at += 1
             word = words[at]
@@ -108,7 +114,11 @@ def _dated(words: list[str], language: Language) -> list[str]:
         iso = _ISO_DATE.fullmatch(word) if word[0].isdigit() else None
         if iso is not None and 1 <= int(iso[2]) <= 12:
             named = [name for name, month in months.items() if name == month]
-            said += [iso[3].lstrip("0"), named[int(iso[2]) - 1] if len(named) == 12 else iso[2], iso[1]]
+            said += [
+                iso[3].lstrip("0"),
+                named[int(iso[2]) - 1] if len(named) == 12 else iso[2],
+                iso[1],
+            ]
             at += 1
             continue
         if word not in months:
@@ -124,6 +134,10 @@ def _dated(words: list[str], language: Language) -> list[str]:
             said.append(day[1].lstrip("0"))
             at += 1
         said.append(months[word])
-        if at + 1 < len(words) and words[at] in (",", "de", "of") and _YEAR.fullmatch(words[at + 1]):
+        if (
+            at + 1 < len(words)
+            and words[at] in (",", "de", "of")
+            and _YEAR.fullmatch(words[at + 1])
+        ):
             at += 1
     return said

@@ -21,8 +21,7 @@ _MOST_OPENERS = 8  # "Hi, could you please tell me ..." are four
 class Phrase:
     """A rule. Each part of the pattern is the words that fit it, and whether it may be missing.
 
-    ``seconds`` are the words that may stand second, None where nearly any may: most rules are
-    told not to fit by it.
+    ``seconds`` are the words that may stand second, None where nearly any may.
     """
 
     parts: tuple[tuple[frozenset[str], bool], ...]
@@ -31,10 +30,6 @@ class Phrase:
 
     def match(self, words: Sequence[str], at: int) -> _Match | None:
         """What the rule takes from ``at`` on; None where it does not fit."""
-        if self.seconds is not None and (
-            at + 1 >= len(words) or words[at + 1] not in self.seconds
-        ):
-            return None
         return _match(self.parts, 0, words, at, ())
 
     def apply(self, taken: Sequence[Sequence[str]]) -> list[str]:
@@ -55,8 +50,40 @@ _GAPS = frozenset({"*", "#", "_"})
 _Match = tuple[int, tuple[Sequence[str], ...]]
 """Where it ends, and what each part has taken."""
 
-Phrases = Mapping[str, tuple[Phrase, ...]]
-"""Rules by the first word that they fit, in the order of the table."""
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The rules for one first word, in the order of the table: most are told by the second."""
+
+    by_second: Mapping[str, tuple[Phrase, ...]]
+    others: tuple[Phrase, ...]
+
+    @classmethod
+    def of(cls, phrases: Sequence[Phrase]) -> Candidates:
+        """``phrases`` by the words that may stand second."""
+        seconds = {word for phrase in phrases for word in phrase.seconds or ()}
+        return cls(
+            {
+                second: tuple(
+                    phrase
+                    for phrase in phrases
+                    if phrase.seconds is None or second in phrase.seconds
+                )
+                for second in seconds
+            },
+            tuple(phrase for phrase in phrases if phrase.seconds is None),
+        )
+
+
+Phrases = Mapping[str, Candidates]
+"""Rules by the first word that they fit."""
+
+
+def _candidates(phrases: Phrases, words: Sequence[str], at: int) -> tuple[Phrase, ...]:
+    found = phrases.get(words[at])
+    if found is None:
+        return ()
+    return found.by_second.get(words[at + 1] if at + 1 < len(words) else "", found.others)
 
 
 def _match(
@@ -122,8 +149,8 @@ def read_phrases(*tables: str) -> tuple[Phrases, Phrases]:
             if not is_optional:
                 break
     return (
-        {first: tuple(rules) for first, rules in starts.items()},
-        {first: tuple(rules) for first, rules in anywhere.items()},
+        {first: Candidates.of(rules) for first, rules in starts.items()},
+        {first: Candidates.of(rules) for first, rules in anywhere.items()},
     )
 
 
@@ -170,9 +197,7 @@ def sentences(words: Sequence[str], asking: frozenset[str]) -> Iterable[list[str
     """``words`` cut after what ends a sentence, and before what begins to ask."""
     start = 0
     for at, word in enumerate(words):
-        if word in ENDS or (
-            word in BREAKS and at + 1 < len(words) and words[at + 1] in asking
-        ):
+        if word in ENDS or (word in BREAKS and at + 1 < len(words) and words[at + 1] in asking):
             yield list(words[start : at + 1])
             start = at + 1
     yield list(words[start:])
@@ -182,7 +207,7 @@ def _rewritten(words: Sequence[str], anywhere: Phrases) -> list[str]:
     said: list[str] = []
     at = 0
     while at < len(words):
-        for phrase in anywhere.get(words[at], ()):
+        for phrase in _candidates(anywhere, words, at):
             found = phrase.match(words, at)
             if found is not None and found[0] > at:
                 said += phrase.apply(found[1])
@@ -202,7 +227,7 @@ def without_openers(words: list[str], starts: Phrases) -> list[str]:
             first += 1
         if first:
             words = words[first:]
-        for phrase in starts.get(words[0], ()) if words else ():
+        for phrase in _candidates(starts, words, 0) if words else ():
             found = phrase.match(words, 0)
             if found is not None:
                 rewritten = [*phrase.apply(found[1]), *words[found[0] :]]

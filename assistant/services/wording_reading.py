@@ -93,7 +93,9 @@ def read(text: str) -> Reading:
     is_verbatim = not language.verbatim.isdisjoint(words)
     if is_verbatim or not language.meanings:
         opened = [
-            word for one in sentences(words, language.asking) for word in without_openers(one, language.starts)
+            word
+            for one in sentences(words, language.asking)
+            for word in without_openers(one, language.starts)
         ]
         return Reading(language.code, tuple(_paired(list(_as_written(opened or words, language)))))
     counted = read_numbers(language.prepare(words), language)
@@ -121,7 +123,9 @@ def _best_known(
 ) -> Language:
     """The language that knows most of the words, where small words do not tell it."""
     words = [piece for piece in pieces[:_LONGEST_ARRANGED] if piece[0].isalpha()]
-    counts = [sum(_is_known(language.fold(word), language) for word in words) for language in languages]
+    counts = [
+        sum(_is_known(language.fold(word), language) for word in words) for language in languages
+    ]
     known = max(counts)
     if at_least_half and 2 * known <= len(words):
         return _UNKNOWN
@@ -271,11 +275,7 @@ def _is_time(words: Sequence[str], at: int, language: Language) -> bool:
         (word.isdigit() and len(word) == 4)
         or (word[0].isdigit() and ":" in word)
         or (meaning is not None and meaning.guard is Guard.TIME)
-        or (
-            word[0].isdigit()
-            and at + 1 < len(words)
-            and words[at + 1] in language.months
-        )
+        or (word[0].isdigit() and at + 1 < len(words) and words[at + 1] in language.months)
     )
 
 
@@ -303,13 +303,17 @@ def _conditions(words: Sequence[str], language: Language) -> frozenset[int]:
 
 def _paired(part: list[Meaning]) -> list[Meaning]:
     """The part with a pair at its end in one order: "between a and b", "compare a and b"."""
-    if len(part) < 4 or part[-2].key not in _JOINING or any(
-        meaning.key in _JOINING for meaning in part[:-2]
+    if (
+        len(part) < 4
+        or part[-2].key not in _JOINING
+        or any(meaning.key in _JOINING for meaning in part[:-2])
     ):
         return part
     before, one, joining, other = part[-4:]
-    if one.guard is other.guard is Guard.NAME and one.key > other.key and (
-        before.guard is Guard.RELATION or before.key in _COMPARING
+    if (
+        one.guard is other.guard is Guard.NAME
+        and one.key > other.key
+        and (before.guard is Guard.RELATION or before.key in _COMPARING)
     ):
         return [*part[:-3], other, joining, one]
     return part

@@ -46,7 +46,21 @@ _DOTTED_SHORT = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?")  # e.g, U.S, a.m
 _LIBRARY = re.compile(r"[a-z]{2,}\.(?:js|io|net|py)")
 _HUMPED = re.compile(r"[a-z]+[A-Z]\w*[a-z]\w*")
 _NAMES_WITH_HUMPS = frozenset(
-    ["iphone", "iphones", "ipad", "ipads", "imac", "ios", "ipados", "macos", "ebay", "itunes", "icloud", "imessage", "iwatch"]
+    [
+        "iphone",
+        "iphones",
+        "ipad",
+        "ipads",
+        "imac",
+        "ios",
+        "ipados",
+        "macos",
+        "ebay",
+        "itunes",
+        "icloud",
+        "imessage",
+        "iwatch",
+    ]
 )
 _MONEY_NAMES = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yen"}
 _SUFFIXES = {"%": "percent", "°": "degree", "°c": "celsius", "°f": "fahrenheit"} | _MONEY_NAMES
@@ -178,10 +192,9 @@ def _add_chunk(chunk: str, pieces: list[str], named: list[int], is_shouted: bool
 def _is_bracketed(chunk: str, inner: str) -> bool:
     """Whether brackets at the edges belong to what is inside: f(x), list[0], foo()."""
     return (
-        ((chunk[-1:] in ")]}" or chunk.rstrip(_STOPS)[-1:] in ")]}")
-        and (chunk[0] not in "([{" and any(one in chunk[:-1] for one in "([{")))
-        or (chunk[0] in "{[" and len(inner) + 2 < len(chunk))
-    )
+        (chunk[-1:] in ")]}" or chunk.rstrip(_STOPS)[-1:] in ")]}")
+        and (chunk[0] not in "([{" and any(one in chunk[:-1] for one in "([{"))
+    ) or (chunk[0] in "{[" and len(inner) + 2 < len(chunk))
 
 
 def _add_inner(body: str, pieces: list[str], named: list[int], is_shouted: bool) -> None:

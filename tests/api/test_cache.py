@@ -112,6 +112,7 @@ class Desk:
                 completions=self.completions,
                 prompts=Prompts(FakePromptStore()),
                 clock=self.clock,
+                forget=lambda _tenant_id: None,
             ),
             telemetry=FakeTelemetry(),
         )

@@ -76,11 +76,12 @@ class _Connection(asyncio.Protocol):
         if not self.ended.done():
             self.ended.set_result(None)
 
-    def send(self) -> None:
+    def send(self, due_at: float | None = None) -> None:
+        """``due_at``: a request that is sent late for want of a free connection has waited."""
         self.body = b""
         self.first_token_at: float | None = None
         self.is_waiting = True
-        self.sent_at = time.perf_counter()
+        self.sent_at = time.perf_counter() if due_at is None else due_at
         self.transport.write(self.load.next_request())
 
     def data_received(self, data: bytes) -> None:
@@ -106,14 +107,16 @@ class _Connection(asyncio.Protocol):
             else:
                 # A new parser: the old one is still inside this call.
                 self.parser = httptools.HttpResponseParser(self)
-                self.send()
+                self.load.send_next(self)
         else:
             self.transport.close()
 
 
 class _Load:
-    def __init__(self, target: Target, stop_at: float) -> None:
+    def __init__(self, target: Target, stop_at: float, per_s: float | None = None) -> None:
         self.target = target
+        self._interval_s = None if per_s is None else 1 / per_s
+        self._due_at = time.perf_counter()
         self.stop_at = stop_at
         self.is_over = False
         self.result = LoadResult()
@@ -129,6 +132,15 @@ class _Load:
         body = self.target.body(self._sent)
         return b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
 
+    def send_next(self, connection: _Connection) -> None:
+        """At once, or when the next request is due."""
+        if self._interval_s is None:
+            connection.send()
+            return
+        self._due_at = due_at = self._due_at + self._interval_s
+        wait_s = due_at - time.perf_counter()
+        asyncio.get_running_loop().call_later(max(0.0, wait_s), connection.send, due_at)
+
     def received(self, connection: _Connection) -> None:
         target, body, now = self.target, connection.body, time.perf_counter()
         status = connection.parser.get_status_code()
@@ -143,12 +155,21 @@ class _Load:
 
 
 async def drive(
-    target: Target, connections: int, seconds: float, *, ramp_s: float = 0.0
+    target: Target,
+    connections: int,
+    seconds: float,
+    *,
+    ramp_s: float = 0.0,
+    per_s: float | None = None,
 ) -> LoadResult:
-    """Keep so many connections busy for so long; they begin evenly spread over ``ramp_s``."""
+    """Keep so many connections busy for so long; they begin evenly spread over ``ramp_s``.
+
+    ``per_s``: no more than so many requests a second in all. Each is due at its time, whether a
+    connection is free then or not, and its latency counts from there.
+    """
     loop = asyncio.get_running_loop()
     parts = urlsplit(target.url)
-    load = _Load(target, time.perf_counter() + ramp_s + seconds)
+    load = _Load(target, time.perf_counter() + ramp_s + seconds, per_s)
     opened = []
     started = time.perf_counter()
     for index in range(connections):
@@ -156,7 +177,10 @@ async def drive(
             lambda: _Connection(load), parts.hostname or "127.0.0.1", parts.port or 80
         )
         opened.append(connection)
-        loop.call_later(ramp_s * index / connections, connection.send)
+        if per_s is None:
+            loop.call_later(ramp_s * index / connections, connection.send)
+        else:
+            load.send_next(connection)
     await asyncio.wait(
         [connection.ended for connection in opened], timeout=ramp_s + seconds + DRAIN_S
     )

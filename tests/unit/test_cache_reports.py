@@ -61,12 +61,14 @@ class Desk:
         self.visible = FakeVisible()
         self.prompts = FakePromptStore()
         self.entry = self.keep()
+        self.forgotten: list[str] = []
         self.reports = CacheReports(
             store=self.store,
             upkeep=self.upkeep,
             completions=self.visible,
             prompts=Prompts(self.prompts),
             clock=self.clock,
+            forget=self.forgotten.append,
         )
 
     def keep(self, tenant_id: str = "acme", **changes: Any) -> CacheEntry:
