@@ -20,7 +20,7 @@ from assistant.adapters.embedding import MiniLmEmbedder
 from assistant.adapters.jwt import token_verifier
 from assistant.adapters.language import LangidDetector
 from assistant.adapters.postgres.api_keys import PostgresApiKeys
-from assistant.adapters.postgres.cache import PostgresCache
+from assistant.adapters.postgres.cache import CacheNotice, PostgresCache
 from assistant.adapters.postgres.cache import notice_of as cache_notice_of
 from assistant.adapters.postgres.cache_flights import PostgresFlights
 from assistant.adapters.postgres.cache_upkeep import PostgresCacheUpkeep
@@ -57,6 +57,7 @@ from assistant.api.graphiql import load_graphiql
 from assistant.api.health import operations_routes
 from assistant.api.request_log import RequestLog
 from assistant.api.schema import create_schema
+from assistant.domain.cache import CacheUpkeep
 from assistant.domain.caller import PLATFORM_TENANT
 from assistant.domain.job import Job
 from assistant.domain.model import CircuitState, ProviderKind
@@ -371,7 +372,7 @@ def create_app(settings: Settings) -> Starlette:
                 ("catalog", lambda: _follow_catalog(db, forget)),
                 ("circuits", lambda: _follow_circuits(db, circuits)),
                 ("tokens", tokens.keep_saved),
-                ("cache", lambda: _follow_cache(db, cache)),
+                ("cache", lambda: _follow_cache(db, cache, upkeep)),
                 ("cache-hits", cache.keep_counting),
                 ("cache-follow-ups", follow_ups.watch),
                 ("flights-led", flights.keep_flights),
@@ -513,11 +514,14 @@ async def _follow_circuits(db: Database, circuits: Circuits) -> None:
             circuits.learn(notice_of(payload))
 
 
-async def _follow_cache(db: Database, cache: Cache) -> None:
-    """Forget what was removed, replaced or judged, here or on another replica."""
+async def _follow_cache(db: Database, cache: Cache, upkeep: CacheUpkeeping) -> None:
+    """Forget what was removed, replaced or judged, and learn what was counted, on any replica."""
     async for payload in listen(db, CACHE_CHANNEL):
         if payload == EVERYTHING:
             cache.forget()
-        else:
-            notice = cache_notice_of(payload)
-            cache.forget(notice.tenant_id, notice.key)
+            continue
+        match cache_notice_of(payload):
+            case CacheUpkeep() as counted:
+                upkeep.last = counted
+            case CacheNotice(tenant_id, key):
+                cache.forget(tenant_id, key)

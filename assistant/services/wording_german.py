@@ -15,14 +15,14 @@ from assistant.services.wording_german_words import (
 from assistant.services.wording_language import (
     Language,
     Tense,
+    expansions,
     meanings,
     opposites,
-    word_set,
     words_for,
 )
 from assistant.services.wording_meaning import Guard
 from assistant.services.wording_phrases import read_phrases
-from assistant.services.wording_text import BREAKS
+from assistant.services.wording_text import BREAKS, word_list, word_set
 
 _TELLTALES = word_set(
     """
@@ -35,36 +35,14 @@ _TELLTALES = word_set(
     """
 )
 
-_EXPANSIONS = {
-    line.split()[0]: tuple(line.split()[1:])
-    for line in """
-    gibt's gibt es
-    gibts gibt es
-    geht's geht es
-    wie's wie es
-    was'n was
-    zum zu dem
-    zur zu der
-    im in dem
-    ins in das
-    am an dem
-    ans an das
-    beim bei dem
-    vom von dem
-    aufs auf das
-    fürs für das
-    ums um das
-    durchs durch das
-    übers über das
-    wieviel wie viel
-    wieviele wie viel
-    viele viel
-    vielen viel
-    wieso warum
-    weshalb warum
-    """.splitlines()
-    if line.strip()
-}
+_EXPANSIONS = expansions(
+    """
+    gibt's gibt es, gibts gibt es, geht's geht es, wie's wie es, was'n was, zum zu dem, zur zu der,
+    im in dem, ins in das, am an dem, ans an das, beim bei dem, vom von dem, aufs auf das, fürs für
+    das, ums um das, durchs durch das, übers über das, wieviel wie viel, wieviele wie viel, viele
+    viel, vielen viel, wieso warum, weshalb warum
+    """
+)
 
 _EMPTY = word_set(
     """
@@ -80,260 +58,80 @@ _MEANINGS = {
     **meanings(
         Guard.NEGATION,
         """
-        nicht
-        kein keine keinen keinem keiner keines
-        nie niemals
-        ohne
-        weder
-        niemand niemanden niemandem
-        nichts
-        nirgends nirgendwo
-        kaum
-        selten
+        nicht, kein keine keinen keinem keiner keines, nie niemals, ohne, weder, niemand niemanden
+        niemandem, nichts, nirgends nirgendwo, kaum, selten
         """,
     ),
     **meanings(
         Guard.QUESTION,
         """
-        was
-        wer
-        wen
-        wem
-        wessen
-        wann
-        wo
-        wohin
-        woher
-        warum
-        wie
-        wozu
-        womit
-        woran
-        worin
-        woraus
-        wodurch
-        welche welcher welches welchen welchem
-        ob
+        was, wer, wen, wem, wessen, wann, wo, wohin, woher, warum, wie, wozu, womit, woran, worin,
+        woraus, wodurch, welche welcher welches welchen welchem, ob
         """,
     ),
     **meanings(
         Guard.SCOPE,
         """
-        alle alles allen aller
-        jede jeder jedes jeden jedem
-        einige einigen einiger
-        manche manchen mancher
-        nur lediglich
-        erste erster erstes ersten erstem
-        letzte letzter letztes letzten letztem
-        nächste nächster nächstes nächsten nächstem
-        vorige voriger voriges vorigen
-        meisten meiste meistens
-        wenigsten wenigste
-        beste bester bestes besten
-        schlechteste schlechtester schlechtesten
-        mehr
-        weniger
-        besser
-        schlechter
-        viel
-        wenig wenige wenigen
-        ganze ganzen ganzer ganzes ganz
-        halbe halben halber halbes halb
-        beide beiden beider
-        höchstens
-        mindestens
-        immer
-        oft häufig
-        manchmal
-        normalerweise üblicherweise gewöhnlich
-        auch
-        noch
-        schon bereits
-        mehrere mehreren mehrerer
-        andere anderer anderes anderen anderem
-        gleiche gleicher gleiches gleichen
-        sehr
-        zu~
-        genug
-        fast beinahe
-        pro
-        einzige einziger einziges einzigen
-        etwas
-        jemand jemanden jemandem
-        je
+        alle alles allen aller, jede jeder jedes jeden jedem, einige einigen einiger, manche manchen
+        mancher, nur lediglich, erste erster erstes ersten erstem, letzte letzter letztes letzten
+        letztem, nächste nächster nächstes nächsten nächstem, vorige voriger voriges vorigen, meisten
+        meiste meistens, wenigsten wenigste, beste bester bestes besten, schlechteste schlechtester
+        schlechtesten, mehr, weniger, besser, schlechter, viel, wenig wenige wenigen, ganze ganzen
+        ganzer ganzes ganz, halbe halben halber halbes halb, beide beiden beider, höchstens, mindestens,
+        immer, oft häufig, manchmal, normalerweise üblicherweise gewöhnlich, auch, noch, schon bereits,
+        mehrere mehreren mehrerer, andere anderer anderes anderen anderem, gleiche gleicher gleiches
+        gleichen, sehr,, genug, fast beinahe, pro, einzige einziger einziges einzigen, etwas, jemand
+        jemanden jemandem, je
         """,
     ),
     **meanings(
         Guard.MODALITY,
         """
-        können kann kannst könnt konnte könnte könnten könntest
-        dürfen darf darfst dürft durfte dürfte dürften
-        müssen muss musst müsst musste müsste müssten
-        sollen soll sollst sollte sollten
+        können kann kannst könnt konnte könnte könnten könntest, dürfen darf darfst dürft durfte dürfte
+        dürften, müssen muss musst müsst musste müsste müssten, sollen soll sollst sollte sollten,
         wollen will willst wollte möchte möchten
         """,
     ),
     **meanings(
         Guard.PERSON,
         """
-        ich man
-        mich
-        mir
-        mein meine meinen meinem meiner meines
-        du
-        dich
-        dir
-        dein deine deinen deinem deiner deines
-        wir
-        uns
-        unser unsere unseren unserem unserer
-        er
-        ihn
-        ihm
-        sie
-        ihr ihre ihren ihrem ihrer ihres
-        sein seine seinen seinem seiner seines
-        ihnen
-        sich
+        ich man, mich, mir, mein meine meinen meinem meiner meines, du, dich, dir, dein deine deinen
+        deinem deiner deines, wir, uns, unser unsere unseren unserem unserer, er, ihn, ihm, sie, ihr
+        ihre ihren ihrem ihrer ihres, sein seine seinen seinem seiner seines, ihnen, sich
         """,
     ),
     **meanings(
         Guard.RELATION,
         """
-        von
-        in
-        an
-        auf
-        bei
-        mit
-        nach
-        zu
-        für
-        gegen
-        über
-        unter
-        vor
-        hinter
-        neben
-        zwischen
-        durch
-        um
-        aus
-        ab
-        bis
-        seit
-        während
-        wegen
-        trotz
-        statt anstatt anstelle
-        als
-        und
-        oder
-        aber
-        wenn falls sofern
-        weil da
-        dass
-        damit
-        bevor
-        nachdem
-        den
-        dem
-        ausser
-        je~
-        innerhalb
+        von, in, an, auf, bei, mit, nach, zu, für, gegen, über, unter, vor, hinter, neben, zwischen,
+        durch, um, aus, ab, bis, seit, während, wegen, trotz, statt anstatt anstelle, als, und, oder,
+        aber, wenn falls sofern, weil da, dass, damit, bevor, nachdem, den, dem, ausser,, innerhalb,
         ausserhalb
         """,
     ),
     **meanings(
         Guard.TIME,
         """
-        heute
-        morgen
-        gestern
-        übermorgen
-        vorgestern
-        jetzt aktuell derzeit momentan gerade
-        montag montags
-        dienstag dienstags
-        mittwoch mittwochs
-        donnerstag donnerstags
-        freitag freitags
-        samstag samstags sonnabend
-        sonntag sonntags
-        januar jänner
-        februar
-        märz
-        april
-        mai
-        juni
-        juli
-        august
-        september
-        oktober
-        november
-        dezember
-        frühling frühjahr
-        sommer
-        herbst
-        winter
-        früh
-        mittag mittags
-        vormittag vormittags
-        nachmittag nachmittags
-        abend abends
-        nacht nachts
-        tag tage tagen
-        tagsüber
-        woche wochen
-        wochenende
-        monat monate monaten
-        quartal quartale
-        jahr jahre jahren jahres
-        jahrzehnt
-        jahrhundert
-        stunde stunden
-        minute minuten
-        uhr
-        täglich
-        wöchentlich
-        monatlich
-        jährlich
-        später
-        früher
-        bald
+        heute, morgen, gestern, übermorgen, vorgestern, jetzt aktuell derzeit momentan gerade, montag
+        montags, dienstag dienstags, mittwoch mittwochs, donnerstag donnerstags, freitag freitags,
+        samstag samstags sonnabend, sonntag sonntags, januar jänner, februar, märz, april, mai, juni,
+        juli, august, september, oktober, november, dezember, frühling frühjahr, sommer, herbst, winter,
+        früh, mittag mittags, vormittag vormittags, nachmittag nachmittags, abend abends, nacht nachts,
+        tag tage tagen, tagsüber, woche wochen, wochenende, monat monate monaten, quartal quartale, jahr
+        jahre jahren jahres, jahrzehnt, jahrhundert, stunde stunden, minute minuten, uhr, täglich,
+        wöchentlich, monatlich, jährlich, später, früher, bald
         """,
     ),
     **meanings(
         Guard.NUMBER,
         """
-        prozent percent
-        euro euros eur
-        dollar
-        franken
-        cent
-        kilometer km
-        meter metern
-        zentimeter cm
-        millimeter mm
-        meile meilen
-        kilogramm kg kilo
-        gramm
-        milligramm mg
-        liter litern
-        milliliter ml
-        grad degree
-        celsius
-        fahrenheit
-        sekunde sekunden
-        dutzend
-        esslöffel el
-        teelöffel tl
-        tasse tassen
+        prozent percent, euro euros eur, dollar, franken, cent, kilometer km, meter metern, zentimeter
+        cm, millimeter mm, meile meilen, kilogramm kg kilo, gramm, milligramm mg, liter litern,
+        milliliter ml, grad degree, celsius, fahrenheit, sekunde sekunden, dutzend, esslöffel el,
+        teelöffel tl, tasse tassen
         """,
     ),
 }
-_MEANINGS = {word: meaning for word, meaning in _MEANINGS.items() if not word.endswith("~")}
 
 _MOVERS = word_set(
     """
@@ -342,8 +140,8 @@ _MOVERS = word_set(
     """
 )
 
-_UNITS = "null eins zwei drei vier fünf sechs sieben acht neun".split()
-_TENS = "zwanzig dreissig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
+_UNITS = word_list("null eins zwei drei vier fünf sechs sieben acht neun")
+_TENS = word_list("zwanzig dreissig vierzig fünfzig sechzig siebzig achtzig neunzig")
 
 
 def _numbers() -> Mapping[str, int]:
@@ -351,7 +149,9 @@ def _numbers() -> Mapping[str, int]:
     numbers |= {
         word: 10 + value
         for value, word in enumerate(
-            "zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn".split()
+            word_list(
+                "zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn"
+            )
         )
     }
     for tens, word in enumerate(_TENS, 2):
@@ -382,22 +182,19 @@ _COUNTING = _numbers()  # "drei mal vier" multiplies
 
 _ORDINALS = words_for(
     """
-    2nd zweite zweiter zweites zweiten
-    3rd dritte dritter drittes dritten
-    4th vierte vierter viertes vierten
-    5th fünfte fünfter fünftes fünften
-    6th sechste sechster sechsten
-    7th siebte siebter siebten
-    8th achte achter achten
-    9th neunte neunter neunten
-    10th zehnte zehnter zehnten
+    2nd zweite zweiter zweites zweiten, 3rd dritte dritter drittes dritten, 4th vierte vierter
+    viertes vierten, 5th fünfte fünfter fünftes fünften, 6th sechste sechster sechsten, 7th siebte
+    siebter siebten, 8th achte achter achten, 9th neunte neunter neunten, 10th zehnte zehnter
+    zehnten
     """
 )
 
 _MONTHS = {
     month: month
     for month in (
-        "januar februar märz april mai juni juli august september oktober november dezember".split()
+        word_list(
+            "januar februar märz april mai juni juli august september oktober november dezember"
+        )
     )
 }
 
@@ -485,94 +282,29 @@ mehr oder weniger => ungefähr
 
 _SYNONYMS = words_for(
     """
-    kaufen erwerben
-    löschen entfernen
-    symptom anzeichen
-    anwalt rechtsanwalt
-    erhöhen anheben steigern
-    senken reduzieren verringern
-    kochen sieden
-    beginnen starten anfangen
-    ändern verändern modifizieren
-    auto wagen pkw
-    handy smartphone mobiltelefon
-    arzt doktor
-    foto bild
-    zahlen bezahlen
-    schicken senden
-    verwenden benutzen nutzen
-    bekommen erhalten kriegen
-    ordner verzeichnis
-    kaputt defekt
-    schnell rasch
-    medikament arznei arzneimittel
-    lieferung sendung
-    müll abfall
-    fahrrad rad
-    passwort kennwort
-    email mail
-    kühlschrank eisschrank
-    job arbeitsstelle
-    urlaub ferien
-    reparieren ausbessern
-    erstellen anlegen
-    deutschland brd
-    geldautomat bankautomat
-    sosse sauce
-    kalzium calcium
-    joghurt jogurt
-    telefonnummer rufnummer
-    herstellen produzieren
-    erlauben gestatten
-    gratis kostenlos umsonst
+    kaufen erwerben, löschen entfernen, symptom anzeichen, anwalt rechtsanwalt, erhöhen anheben
+    steigern, senken reduzieren verringern, kochen sieden, beginnen starten anfangen, ändern
+    verändern modifizieren, auto wagen pkw, handy smartphone mobiltelefon, arzt doktor, foto bild,
+    zahlen bezahlen, schicken senden, verwenden benutzen nutzen, bekommen erhalten kriegen, ordner
+    verzeichnis, kaputt defekt, schnell rasch, medikament arznei arzneimittel, lieferung sendung,
+    müll abfall, fahrrad rad, passwort kennwort, email mail, kühlschrank eisschrank, job
+    arbeitsstelle, urlaub ferien, reparieren ausbessern, erstellen anlegen, deutschland brd,
+    geldautomat bankautomat, sosse sauce, kalzium calcium, joghurt jogurt, telefonnummer rufnummer,
+    herstellen produzieren, erlauben gestatten, gratis kostenlos umsonst
     """
 )
 
 _OPPOSITES = opposites(
     """
-    sicher unsicher/gefährlich
-    öffnen/auf schliessen/zu
-    kaufen verkaufen
-    erhöhen senken
-    zunehmen abnehmen
-    steigen/steigern sinken/fallen/senken
-    hoch niedrig/tief
-    gross klein
-    lang kurz
-    alt neu/jung
-    schnell langsam
-    teuer billig/günstig
-    heiss/warm kalt
-    nass trocken
-    schwer leicht
-    stark schwach
-    gut schlecht
-    vor/bevor nach/nachdem
-    vorteil nachteil
-    annehmen ablehnen
-    abholen abgeben/bringen
-    ein aus
-    einschalten ausschalten
-    aktivieren deaktivieren
-    sperren entsperren
-    arbeitgeber arbeitnehmer
-    mieter vermieter
-    käufer verkäufer
-    anfang ende
-    beginnen beenden
-    innen aussen
-    links rechts
-    oben unten
-    maximum minimum
-    maximal minimal
-    import export
-    importieren exportieren
-    erlaubt verboten
-    positiv negativ
-    leichteste schwerste
-    überfunktion unterfunktion
-    hinversand rückversand
-    mit ohne
+    sicher unsicher/gefährlich, öffnen/auf schliessen/zu, kaufen verkaufen, erhöhen senken, zunehmen
+    abnehmen, steigen/steigern sinken/fallen/senken, hoch niedrig/tief, gross klein, lang kurz, alt
+    neu/jung, schnell langsam, teuer billig/günstig, heiss/warm kalt, nass trocken, schwer leicht,
+    stark schwach, gut schlecht, vor/bevor nach/nachdem, vorteil nachteil, annehmen ablehnen,
+    abholen abgeben/bringen, ein aus, einschalten ausschalten, aktivieren deaktivieren, sperren
+    entsperren, arbeitgeber arbeitnehmer, mieter vermieter, käufer verkäufer, anfang ende, beginnen
+    beenden, innen aussen, links rechts, oben unten, maximum minimum, maximal minimal, import
+    export, importieren exportieren, erlaubt verboten, positiv negativ, leichteste schwerste,
+    überfunktion unterfunktion, hinversand rückversand, mit ohne
     """
 )
 
@@ -582,7 +314,7 @@ _VERBATIM = word_set(
     gegenteil antonym reim reimt mehrzahl plural einzahl singular konjugiere konjugation
     grammatik buchstabiere buchstabe buchstaben schreibweise ausgesprochen aussprache
     formuliere umformulieren korrigiere silbe silben grossbuchstaben kleinbuchstaben unterschied
-    versus vs redewendung sprichwort vergangenheitsform artikel~
+    versus vs redewendung sprichwort vergangenheitsform
     """
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from assistant.services.wording_language import word_set
+from assistant.services.wording_language import words_for
+from assistant.services.wording_text import word_set
 
 VERBS = word_set(
     """
@@ -161,135 +162,43 @@ NAMES = word_set(
     """
 )
 
-IRREGULAR_VERBS = {
-    form: line.split()[0]
-    for line in """
-    fangen fängst fängt
-    abfangen abfängst abfängt
-    anfangen anfängt
-    laden lädst lädt
-    fahren fährst fährt
-    tragen trägst trägt
-    schlafen schläfst schläft
-    waschen wäschst wäscht
-    wachsen wächst
-    halten hältst hält
-    behalten behältst behält
-    enthalten enthält
-    erhalten erhältst erhält
-    fallen fällst fällt
-    lassen lässt
-    verlassen verlässt
-    laufen läufst läuft
-    backen bäckst bäckt
-    braten brätst brät
-    beraten berät
-    schlagen schlägst schlägt
-    geben gibst gibt
-    ausgeben gibst ausgibt
-    nehmen nimmst nimmt
-    sehen siehst sieht
-    lesen liest
-    essen isst
-    fressen frisst
-    vergessen vergisst
-    messen misst
-    helfen hilfst hilft
-    sprechen sprichst spricht
-    brechen brichst bricht
-    treffen triffst trifft
-    werfen wirfst wirft
-    sterben stirbst stirbt
-    gelten gilt
-    empfehlen empfiehlst empfiehlt
-    stehlen stiehlst stiehlt
-    betragen beträgt
-    übertragen überträgt
-    vertreten vertrittst vertritt
-    betreten betrittst betritt
-    wissen weiss weisst
-    haben hat habe hast
-    werden wird wirst wurde wurden
-    """.splitlines()
-    for form in line.split()[1:]
-}
+IRREGULAR_VERBS = words_for(
+    """
+    fangen fängst fängt, abfangen abfängst abfängt, anfangen anfängt, laden lädst lädt, fahren
+    fährst fährt, tragen trägst trägt, schlafen schläfst schläft, waschen wäschst wäscht, wachsen
+    wächst, halten hältst hält, behalten behältst behält, enthalten enthält, erhalten erhältst
+    erhält, fallen fällst fällt, lassen lässt, verlassen verlässt, laufen läufst läuft, backen
+    bäckst bäckt, braten brätst brät, beraten berät, schlagen schlägst schlägt, geben gibst gibt,
+    ausgeben gibst ausgibt, nehmen nimmst nimmt, sehen siehst sieht, lesen liest, essen isst,
+    fressen frisst, vergessen vergisst, messen misst, helfen hilfst hilft, sprechen sprichst
+    spricht, brechen brichst bricht, treffen triffst trifft, werfen wirfst wirft, sterben stirbst
+    stirbt, gelten gilt, empfehlen empfiehlst empfiehlt, stehlen stiehlst stiehlt, betragen beträgt,
+    übertragen überträgt, vertreten vertrittst vertritt, betreten betrittst betritt, wissen weiss
+    weisst, haben hat habe hast, werden wird wirst wurde wurden
+    """
+)
 
-_PLURALS = {
-    form: line.split()[0]
-    for line in """
-    stadt städte städten
-    land länder ländern
-    buch bücher büchern
-    haus häuser häusern
-    kind kinder kindern
-    mann männer männern
-    bild bilder bildern
-    blatt blätter
-    baum bäume bäumen
-    zahn zähne zähnen
-    zug züge zügen
-    flug flüge flügen
-    fluss flüsse flüssen
-    wort wörter
-    fach fächer
-    rad räder
-    glas gläser
-    ei eier eiern
-    hund hunde hunden
-    arzt ärzte ärzten
-    anwalt anwälte anwälten
-    vertrag verträge verträgen
-    antrag anträge
-    betrag beträge
-    topf töpfe
-    kopf köpfe
-    stuhl stühle
-    schrank schränke
-    schaden schäden
-    mangel mängel
-    laden läden
-    apfel äpfel
-    vater väter
-    mutter mütter
-    bruder brüder
-    tochter töchter
-    sohn söhne
-    gast gäste
-    satz sätze
-    platz plätze
-    grund gründe gründen
-    raum räume
-    traum träume
-    wunsch wünsche
-    datum daten
-    visum visa
-    konto konten
-    thema themen
-    firma firmen
-    museum museen
-    bundesland bundesländer
-    bundesstaat bundesstaaten
-    nachbarland nachbarländer
-    """.splitlines()
-    for form in line.split()[1:]
-}
+_PLURALS = words_for(
+    """
+    stadt städte städten, land länder ländern, buch bücher büchern, haus häuser häusern, kind kinder
+    kindern, mann männer männern, bild bilder bildern, blatt blätter, baum bäume bäumen, zahn zähne
+    zähnen, zug züge zügen, flug flüge flügen, fluss flüsse flüssen, wort wörter, fach fächer, rad
+    räder, glas gläser, ei eier eiern, hund hunde hunden, arzt ärzte ärzten, anwalt anwälte
+    anwälten, vertrag verträge verträgen, antrag anträge, betrag beträge, topf töpfe, kopf köpfe,
+    stuhl stühle, schrank schränke, schaden schäden, mangel mängel, laden läden, apfel äpfel, vater
+    väter, mutter mütter, bruder brüder, tochter töchter, sohn söhne, gast gäste, satz sätze, platz
+    plätze, grund gründe gründen, raum räume, traum träume, wunsch wünsche, datum daten, visum visa,
+    konto konten, thema themen, firma firmen, museum museen, bundesland bundesländer, bundesstaat
+    bundesstaaten, nachbarland nachbarländer
+    """
+)
 
-MISSPELT = {
-    wrong: line.split()[0]
-    for line in """
-    passwort pasword passwrot
-    adresse addresse
-    vielleicht vieleicht
-    standard standart
-    interesse intresse
-    ungefähr ungefär
-    weil weill
-    nicht nciht nich
-    wirklich wircklich
-    liste lsite
-    """.splitlines()
-    for wrong in line.split()[1:]
-}
+MISSPELT = words_for(
+    """
+    passwort pasword, adresse addresse, vielleicht vieleicht, standard standart, interesse
+    intresse, ungefähr ungefär, weil weill, nicht nciht nich, wirklich wircklich
+    """
+)
 
 VERB_STEMS = VERBS
 VOCABULARY = VERBS | ADJECTIVES | NOUNS | NAMES

@@ -5,7 +5,7 @@ A language is data. What no table knows is a name, and must be the same in both 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -20,35 +20,41 @@ class Tense(StrEnum):
     FUTURE = "FUTURE"
 
 
-def word_set(text: str) -> frozenset[str]:
-    """The words of a list written as running text."""
-    return frozenset(text.split())
+def _groups(table: str) -> Iterator[list[str]]:
+    """The groups of a table: the words between two commas."""
+    for group in table.split(","):
+        if words := group.split():
+            yield words
 
 
 def meanings(guard: Guard, table: str) -> Mapping[str, Meaning]:
-    """One meaning a line: its key, then the other words for it."""
-    return {
-        word: Meaning(line.split()[0], guard)
-        for line in table.splitlines()
-        for word in line.split()
-    }
+    """One meaning for each group of words, named by the first."""
+    return {word: Meaning(group[0], guard) for group in _groups(table) for word in group}
 
 
 def words_for(table: str) -> Mapping[str, str]:
-    """What each word of a line is put down to: the first of the line."""
-    return {word: line.split()[0] for line in table.splitlines() for word in line.split()[1:]}
+    """What each word but the first of its group is put down to: that first one."""
+    return {word: group[0] for group in _groups(table) for word in group[1:]}
+
+
+def values(table: str) -> Mapping[str, int]:
+    """What the words of each group count: "20 twenty"."""
+    return {word: int(group[0]) for group in _groups(table) for word in group[1:]}
+
+
+def expansions(table: str) -> Mapping[str, tuple[str, ...]]:
+    """What the first word of each group stands for: "won't will not"."""
+    return {group[0]: tuple(group[1:]) for group in _groups(table)}
 
 
 def opposites(table: str) -> Mapping[str, frozenset[str]]:
-    """Each word's opposites, from lines ``one other``; ``a/b`` are alike."""
+    """Each word's opposites, from groups "one other"; "a/b" are alike."""
     against: dict[str, set[str]] = {}
-    for line in table.splitlines():
-        if line.strip():
-            one, other = (side.split("/") for side in line.split())
-            for word in one:
-                against.setdefault(word, set()).update(other)
-            for word in other:
-                against.setdefault(word, set()).update(one)
+    for some, others in _groups(table):
+        for word in some.split("/"):
+            against.setdefault(word, set()).update(others.split("/"))
+        for word in others.split("/"):
+            against.setdefault(word, set()).update(some.split("/"))
     return {word: frozenset(others) for word, others in against.items()}
 
 

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from assistant.services.wording_language import (
     Language,
     Tense,
+    expansions,
     meanings,
     opposites,
-    word_set,
+    values,
     words_for,
 )
 from assistant.services.wording_meaning import Guard
 from assistant.services.wording_phrases import read_phrases
 from assistant.services.wording_spanish_words import MISSPELT, VERBS, VOCABULARY, base_form, fold
+from assistant.services.wording_text import word_list, word_set
 
 _TELLTALES = word_set(
     """
@@ -25,26 +27,14 @@ _TELLTALES = word_set(
     """
 )
 
-_EXPANSIONS = {
-    line.split()[0]: tuple(line.split()[1:])
-    for line in """
-    al a el
-    del de el
-    qué que
-    mas más
-    sólo solo
-    está estar
-    están estar
-    estoy estar
-    estan estar
-    éste este
-    """.splitlines()
-    if line.strip()
-}
-
-_FILLERS = word_set(
-    "exactamente realmente simplemente basicamente verdaderamente favor~ pues eh oye oiga este~ bueno~"
+_EXPANSIONS = expansions(
+    """
+    al a el, del de el, qué que, mas más, sólo solo, está estar, están estar, estoy estar, estan
+    estar, éste este
+    """
 )
+
+_FILLERS = word_set("exactamente realmente simplemente basicamente verdaderamente pues eh oye oiga")
 _EMPTY = word_set(
     """
     el la los las lo un una unos unas es son ser eran era fue fueron exactamente realmente
@@ -56,273 +46,110 @@ _MEANINGS = {
     **meanings(
         Guard.NEGATION,
         """
-        no
-        nunca jamas jamás
-        sin
-        ni
-        nadie
-        nada
-        ningun ninguno ninguna ningún
-        tampoco
-        apenas
+        no, nunca jamas jamás, sin, ni, nadie, nada, ningun ninguno ninguna ningún, tampoco, apenas
         """,
     ),
     **meanings(
         Guard.QUESTION,
         """
-        que
-        cual cuales
-        quien quienes
-        cuando
-        donde adonde
-        como
-        cuanto cuanta
-        cuantos cuantas
+        que, cual cuales, quien quienes, cuando, donde adonde, como, cuanto cuanta, cuantos cuantas,
         porqué
-        si~
-        sí/no
         """,
     ),
     **meanings(
         Guard.SCOPE,
         """
-        todo toda todos todas
-        cada
-        algun alguno alguna algunos algunas algún
-        alguien
-        algo
-        solo solamente unicamente
-        primero primera primer primeros primeras
-        ultimo ultima ultimos ultimas
-        proximo proxima proximos proximas
-        mayor
-        menor
-        mejor mejores
-        peor peores
-        más
-        menos
-        mucho mucha muchos muchas
-        poco poca pocos pocas
-        varios varias
-        ambos ambas
-        medio media
-        mitad
-        entero entera
-        otro otra otros otras
-        mismo misma mismos mismas
-        siempre
-        veces
-        tambien
-        aun aún
-        ya
-        muy
-        demasiado
-        casi
-        bastante
-        unico unica
-        maximo maxima
-        minimo minima
+        todo toda todos todas, cada, algun alguno alguna algunos algunas algún, alguien, algo, solo
+        solamente unicamente, primero primera primer primeros primeras, ultimo ultima ultimos ultimas,
+        proximo proxima proximos proximas, mayor, menor, mejor mejores, peor peores, más, menos, mucho
+        mucha muchos muchas, poco poca pocos pocas, varios varias, ambos ambas, medio media, mitad,
+        entero entera, otro otra otros otras, mismo misma mismos mismas, siempre, veces, tambien, aun
+        aún, ya, muy, demasiado, casi, bastante, unico unica, maximo maxima, minimo minima
         """,
     ),
     **meanings(
         Guard.MODALITY,
         """
-        puedo
-        puedes podrias
-        puede pueden podria podrian
-        podemos
-        debo
-        debes
-        debe deben deberia deberian
-        debemos
+        puedo, puedes podrias, puede pueden podria podrian, podemos, debo, debes, debe deben deberia
+        deberian, debemos
         """,
     ),
     **meanings(
         Guard.PERSON,
         """
-        yo
-        me
-        mi
-        mis
-        mio mia
-        tu tú
-        te
-        tus
-        su sus
-        él
-        ella
-        nosotros
-        nos
-        nuestro nuestra nuestros nuestras
-        ellos
-        ellas
-        usted ustedes
-        le les
+        yo, me, mi, mis, mio mia, tu tú, te, tus, su sus, él, ella, nosotros, nos, nuestro nuestra
+        nuestros nuestras, ellos, ellas, usted ustedes, le les
         """,
     ),
     **meanings(
         Guard.RELATION,
         """
-        de
-        a
-        en
-        con
-        por
-        para
-        sobre
-        entre
-        hasta
-        desde
-        contra
-        durante
-        según
-        segun
-        tras
-        hacia
-        ante
-        bajo~
-        antes
-        despues después
-        y e
-        o u
-        pero
-        si
-        porque
-        mientras
-        aunque
-        se
+        de, a, en, con, por, para, sobre, entre, hasta, desde, contra, durante, según, segun, tras,
+        hacia, ante, antes, despues después, y e, o u, pero, si, porque, mientras, aunque, se
         """,
     ),
     **meanings(
         Guard.TIME,
         """
-        hoy
-        mañana
-        ayer
-        anteayer
-        ahora actualmente
-        lunes
-        martes
-        miercoles
-        jueves
-        viernes
-        sabado sabados
-        domingo domingos
-        enero
-        febrero
-        marzo
-        abril
-        mayo
-        junio
-        julio
-        agosto
-        septiembre setiembre
-        octubre
-        noviembre
-        diciembre
-        primavera
-        verano
-        otoño
-        invierno
-        mediodia mediodía
-        tarde tardes
-        noche noches
-        dia dias día
-        semana semanas
-        mes meses
-        trimestre trimestres
-        año años
-        decada
-        siglo siglos
-        hora horas
-        minuto minutos
-        temprano
-        diario diariamente
-        semanal
-        mensual
-        anual
+        hoy, mañana, ayer, anteayer, ahora actualmente, lunes, martes, miercoles, jueves, viernes,
+        sabado sabados, domingo domingos, enero, febrero, marzo, abril, mayo, junio, julio, agosto,
+        septiembre setiembre, octubre, noviembre, diciembre, primavera, verano, otoño, invierno,
+        mediodia mediodía, tarde tardes, noche noches, dia dias día, semana semanas, mes meses,
+        trimestre trimestres, año años, decada, siglo siglos, hora horas, minuto minutos, temprano,
+        diario diariamente, semanal, mensual, anual
         """,
     ),
     **meanings(
         Guard.NUMBER,
         """
-        percent ciento
-        euro euros eur
-        dollar dolar dolares
-        peso~
-        kilometro kilometros km
-        metro metros
-        centimetro centimetros cm
-        milimetro milimetros mm
-        milla millas
-        kilogramo kilogramos kg kilo kilos
-        gramo gramos
-        miligramo miligramos mg
-        litro litros
-        mililitro mililitros ml
-        grado grados degree
-        celsius
-        fahrenheit
-        segundos
-        docena docenas
-        taza tazas
-        cucharada cucharadas
+        percent ciento, euro euros eur, dollar dolar dolares, kilometro kilometros km, metro
+        metros, centimetro centimetros cm, milimetro milimetros mm, milla millas, kilogramo kilogramos
+        kg kilo kilos, gramo gramos, miligramo miligramos mg, litro litros, mililitro mililitros ml,
+        grado grados degree, celsius, fahrenheit, segundos, docena docenas, taza tazas, cucharada
+        cucharadas
         """,
     ),
 }
-_MEANINGS = {word: meaning for word, meaning in _MEANINGS.items() if not word.endswith("~")}
 
 _MOVERS = word_set(
     "a en con por para sobre hasta desde contra durante según si cuando mientras porque antes despues"
 )
 
 _NUMBERS = {
-    word: value
-    for value, word in enumerate(
-        "cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince "
-        "dieciseis diecisiete dieciocho diecinueve veinte veintiuno veintidos veintitres "
-        "veinticuatro veinticinco veintiseis veintisiete veintiocho veintinueve".split()
-    )
-} | {
-    word: value
-    for word, value in (
-        ("treinta", 30),
-        ("cuarenta", 40),
-        ("cincuenta", 50),
-        ("sesenta", 60),
-        ("setenta", 70),
-        ("ochenta", 80),
-        ("noventa", 90),
-        ("cien", 100),
-        ("doscientos", 200),
-        ("trescientos", 300),
-        ("cuatrocientos", 400),
-        ("quinientos", 500),
-        ("mil", 1000),
-        ("millon", 10**6),
-        ("millones", 10**6),
-    )
+    **{
+        word: value
+        for value, word in enumerate(
+            word_list(
+                """
+                cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce
+                quince dieciseis diecisiete dieciocho diecinueve veinte veintiuno veintidos
+                veintitres veinticuatro veinticinco veintiseis veintisiete veintiocho veintinueve
+                """
+            )
+        )
+    },
+    **values(
+        """
+        30 treinta, 40 cuarenta, 50 cincuenta, 60 sesenta, 70 setenta, 80 ochenta, 90 noventa,
+        100 cien, 200 doscientos, 300 trescientos, 400 cuatrocientos, 500 quinientos, 1000 mil,
+        1000000 millon millones
+        """
+    ),
 }
 
 _ORDINALS = words_for(
     """
-    2nd segundo segunda
-    3rd tercero tercera tercer
-    4th cuarto cuarta
-    5th quinto quinta
-    6th sexto sexta
-    7th septimo septima
-    8th octavo octava
-    9th noveno novena
-    10th decimo decima
+    2nd segundo segunda, 3rd tercero tercera tercer, 4th cuarto cuarta, 5th quinto quinta, 6th sexto
+    sexta, 7th septimo septima, 8th octavo octava, 9th noveno novena, 10th decimo decima
     """
 )
 
 _MONTHS = {
     month: month
-    for month in (
-        "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre "
-        "diciembre".split()
+    for month in word_list(
+        """
+        enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre
+        """
     )
 }
 
@@ -398,7 +225,7 @@ de verdad =>
 en este momento => ahora
 hoy en dia => ahora
 por ciento => percent
-en lugar de => sin~
+en lugar de => en-vez
 con la ayuda de => con
 por medio de => con
 a traves de => con
@@ -413,89 +240,27 @@ tengo que => debo
 
 _SYNONYMS = words_for(
     """
-    comprar adquirir
-    borrar eliminar
-    aumentar subir incrementar
-    reducir bajar disminuir
-    alquilar rentar arrendar
-    hervir cocer
-    coche auto carro automovil
-    abogado letrado
-    señal signo
-    movil celular telefono-movil
-    ordenador computadora computador
-    empezar comenzar iniciar
-    terminar acabar finalizar
-    cambiar modificar
-    usar utilizar emplear
-    obtener conseguir
-    arreglar reparar
-    enviar mandar
-    elegir escoger
-    doctor medico
-    foto fotografia imagen
-    enfermedad dolencia
-    email correo-electronico
-    equipaje maletas
-    nevera frigorifico refrigerador
-    zumo jugo
-    rapido veloz
-    sueldo salario
-    vacuna vacunacion
-    visado visa
-    apartamento piso
-    ordenar clasificar
-    anular cancelar
-    wifi wi-fi
-    carpeta directorio
-    gratis gratuito
+    comprar adquirir, borrar eliminar, aumentar subir incrementar, reducir bajar disminuir, alquilar
+    rentar arrendar, hervir cocer, coche auto carro automovil, abogado letrado, señal signo, movil
+    celular telefono-movil, ordenador computadora computador, empezar comenzar iniciar, terminar
+    acabar finalizar, cambiar modificar, usar utilizar emplear, obtener conseguir, arreglar reparar,
+    enviar mandar, elegir escoger, doctor medico, foto fotografia imagen, enfermedad dolencia, email
+    correo-electronico, equipaje maletas, nevera frigorifico refrigerador, zumo jugo, rapido veloz,
+    sueldo salario, vacuna vacunacion, visado visa, apartamento piso, ordenar clasificar, anular
+    cancelar, wifi wi-fi, carpeta directorio, gratis gratuito
     """
 )
 
 _OPPOSITES = opposites(
     """
-    seguro peligroso/inseguro
-    abrir cerrar
-    comprar vender
-    aumentar/subir reducir/bajar/disminuir
-    engordar adelgazar
-    alto bajo
-    grande pequeño
-    largo corto
-    nuevo viejo/antiguo
-    rapido lento
-    caro barato
-    caliente frio
-    mojado seco
-    dificil facil
-    fuerte debil
-    bueno malo
-    mejor peor
-    mejorar empeorar
-    mayor menor
-    más menos
-    antes despues
-    ventaja desventaja
-    aceptar rechazar
-    recoger devolver/entregar
-    encender apagar
-    activar desactivar
-    bloquear desbloquear
-    ida vuelta
-    acreedor deudor
-    casero inquilino
-    comprador vendedor
-    principio fin
-    empezar terminar
-    dentro fuera
-    izquierda derecha
-    arriba abajo
-    maximo minimo
-    importar exportar
-    permitido prohibido
-    positivo negativo
-    primero ultimo
-    con sin
+    seguro peligroso/inseguro, abrir cerrar, comprar vender, aumentar/subir reducir/bajar/disminuir,
+    engordar adelgazar, alto bajo, grande pequeño, largo corto, nuevo viejo/antiguo, rapido lento,
+    caro barato, caliente frio, mojado seco, dificil facil, fuerte debil, bueno malo, mejor peor,
+    mejorar empeorar, mayor menor, más menos, antes despues, ventaja desventaja, aceptar rechazar,
+    recoger devolver/entregar, encender apagar, activar desactivar, bloquear desbloquear, ida
+    vuelta, acreedor deudor, casero inquilino, comprador vendedor, principio fin, empezar terminar,
+    dentro fuera, izquierda derecha, arriba abajo, maximo minimo, importar exportar, permitido
+    prohibido, positivo negativo, primero ultimo, con sin
     """
 )
 
@@ -503,8 +268,8 @@ _VERBATIM = word_set(
     """
     traduce traducir traduccion traducción tradúceme palabra palabras frase frases oracion sinonimo
     sinonimos antonimo antonimos rima riman plural singular conjuga conjugar conjugacion gramatica
-    deletrea deletrear escribe~ pronuncia pronunciacion reescribe corrige parafrasea silaba silabas
-    mayusculas minusculas letra letras diferencia diferencias versus vs refran modismo dice~ decir
+    deletrea deletrear pronuncia pronunciacion reescribe corrige parafrasea silaba silabas
+    mayusculas minusculas letra letras diferencia diferencias versus vs refran modismo decir
     """
 )
 

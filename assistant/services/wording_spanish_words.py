@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from assistant.services.wording_language import word_set
+from assistant.services.wording_language import words_for
+from assistant.services.wording_text import word_set
 
 VERBS = word_set(
     """
@@ -152,135 +153,43 @@ NAMES = word_set(
     """
 )
 
-_IRREGULAR = {
-    form: line.split()[0]
-    for line in """
-    poder puedo puedes puede podemos pueden
-    hacer hago haces hace hacen haz
-    deshacer deshago deshace deshaz
-    tener tengo tienes tiene tienen ten
-    contener contiene contienen
-    obtener obtengo obtiene obten
-    poner pongo pone ponen pon
-    venir vengo viene vienen
-    salir salgo sale salen sal~
-    decir digo dice dicen di
-    traer traigo trae
-    ver veo ve ven
-    dar doy da das dan
-    ir voy vas va vamos van
-    saber se~ sabe sabes saben
-    conocer conozco conoce
-    pedir pido pides pide piden
-    seguir sigo sigue siguen
-    servir sirvo sirve sirven
-    medir mido mide miden
-    repetir repito repite
-    elegir elijo elige eligen
-    corregir corrijo corrige
-    conseguir consigo consigue
-    despedir despido despide
-    contar cuento cuenta cuentan
-    encontrar encuentro encuentra encuentran
-    probar pruebo prueba~
-    mostrar muestro muestra muestran
-    volver vuelvo vuelve vuelven
-    devolver devuelvo devuelve
-    resolver resuelvo resuelve
-    mover muevo mueve
-    dormir duermo duerme duermen
-    morir muere mueren
-    jugar juego~ juega juegan
-    doler duele duelen
-    costar cuesta cuestan
-    cocer cuezo cuece cuecen
-    hervir hiervo hierve hierven
-    cerrar cierro cierra cierran
-    empezar empiezo empieza empiezan
-    pensar pienso piensa
-    calentar caliento calienta
-    encender enciendo enciende
-    entender entiendo entiende
-    perder pierdo pierde
-    querer quiero quieres quiere quieren
-    sentir siento siente
-    preferir prefiero prefiere
-    convertir convierto convierte
-    invertir invierto invierte
-    transferir transfiero transfiere
-    recomendar recomiendo recomienda recomiendan
-    negar niego niega
-    regar riego~ riega
-    llover llueve
-    freir frio~ frie
-    sustituir sustituyo sustituye
-    construir construyo construye
-    incluir incluyo incluye incluyen
-    disminuir disminuyo disminuye
-    destruir destruyo destruye
-    restablecer restablezco restablece
-    reducir reduzco reduce
-    traducir traduzco traduce
-    producir produzco produce
-    conducir conduzco conduce
-    deducir deduzco deduce
-    renovar renuevo renueva
-    aprobar apruebo aprueba
-    comprobar compruebo comprueba
-    recordar recuerdo recuerda
-    acostar acuesto acuesta
-    sembrar siembro siembra
-    escoger escojo escoge
-    recoger recojo recoge
-    proteger protejo protege
-    coger cojo coge
-    vencer venzo vence
-    exigir exijo exige exigen
-    envio~ enviar
-    buen bueno
-    gran grande
-    mal malo
-    primer primero
-    tercer tercero
-    mes meses
-    luz luces
-    vez veces
-    voz voces
-    pez peces
-    juez jueces
-    raiz raices
-    lapiz lapices
-    pais paises
-    """.splitlines()
-    for form in line.split()[1:]
-    if not form.endswith("~") and not line.split()[0].endswith("~")
-}
-_IRREGULAR |= {"buen": "bueno", "buena": "bueno", "buenos": "bueno", "buenas": "bueno"}
-_IRREGULAR |= {"gran": "grande", "mal": "malo"}
+_IRREGULAR = words_for(
+    """
+    poder puedo puedes puede podemos pueden, hacer hago haces hace hacen haz, deshacer deshago
+    deshace deshaz, tener tengo tienes tiene tienen ten, contener contiene contienen, obtener
+    obtengo obtiene obten, poner pongo pone ponen pon, venir vengo viene vienen, salir salgo sale
+    salen, decir digo dice dicen di, traer traigo trae, ver veo ve ven, dar doy da das dan, ir
+    voy vas va vamos van, saber sabe sabes saben, conocer conozco conoce, pedir pido pides pide
+    piden, seguir sigo sigue siguen, servir sirvo sirve sirven, medir mido mide miden, repetir
+    repito repite, elegir elijo elige eligen, corregir corrijo corrige, conseguir consigo consigue,
+    despedir despido despide, contar cuento cuenta cuentan, encontrar encuentro encuentra
+    encuentran, probar pruebo, mostrar muestro muestra muestran, volver vuelvo vuelve
+    vuelven, devolver devuelvo devuelve, resolver resuelvo resuelve, mover muevo mueve, dormir
+    duermo duerme duermen, morir muere mueren, jugar juega juegan, doler duele duelen, costar
+    cuesta cuestan, cocer cuezo cuece cuecen, hervir hiervo hierve hierven, cerrar cierro cierra
+    cierran, empezar empiezo empieza empiezan, pensar pienso piensa, calentar caliento calienta,
+    encender enciendo enciende, entender entiendo entiende, perder pierdo pierde, querer quiero
+    quieres quiere quieren, sentir siento siente, preferir prefiero prefiere, convertir convierto
+    convierte, invertir invierto invierte, transferir transfiero transfiere, recomendar recomiendo
+    recomienda recomiendan, negar niego niega, regar riega, llover llueve, freir frie,
+    sustituir sustituyo sustituye, construir construyo construye, incluir incluyo incluye incluyen,
+    disminuir disminuyo disminuye, destruir destruyo destruye, restablecer restablezco restablece,
+    reducir reduzco reduce, traducir traduzco traduce, producir produzco produce, conducir conduzco
+    conduce, deducir deduzco deduce, renovar renuevo renueva, aprobar apruebo aprueba, comprobar
+    compruebo comprueba, recordar recuerdo recuerda, acostar acuesto acuesta, sembrar siembro
+    siembra, escoger escojo escoge, recoger recojo recoge, proteger protejo protege, coger cojo
+    coge, vencer venzo vence, exigir exijo exige exigen, bueno buen buena buenos
+    buenas, grande gran, malo mal, primero primer, tercero tercer, mes meses, luz luces, vez veces, voz voces, pez peces,
+    juez jueces, raiz raices, lapiz lapices, pais paises
+    """
+)
 
-MISSPELT = {
-    wrong: line.split()[0]
-    for line in """
-    cabeza caveza
-    pedido pedio
-    lista lsita
-    tambien tanbien
-    contraseña contrasena contaseña
-    haber aver~
-    necesito nesecito
-    vacaciones vacacines
-    español espanol
-    españa espana
-    año ano~
-    mexico mejico
-    whisky güisqui wiski
-    yogur yogurt
-    bicicleta bici
-    patata papta
-    """.splitlines()
-    for wrong in line.split()[1:]
-    if not wrong.endswith("~")
-}
+MISSPELT = words_for(
+    """
+    cabeza caveza, tambien tanbien, contraseña contrasena, necesito nesecito, español espanol,
+    españa espana, mexico mejico, whisky güisqui wiski, yogur yogurt, bicicleta bici
+    """
+)
 
 VOCABULARY = VERBS | ADJECTIVES | NOUNS | NAMES
 _STEMS = {verb[:-2]: verb for verb in VERBS}

@@ -15,6 +15,17 @@ LITERAL = '"'
 BREAKS = frozenset(",.;:?!")
 ENDS = frozenset(".?!")
 
+
+def word_list(text: str) -> list[str]:
+    """The words of a list written as running text."""
+    return text.split()
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The same words where their order says nothing."""
+    return frozenset(text.split())
+
+
 # Each alternative stops at the sign that would begin it anew: none is read twice.
 _QUOTED = re.compile(
     r"```(?P<fence>.*?)(?:```|\Z)"
@@ -22,17 +33,19 @@ _QUOTED = re.compile(
     r'|"(?P<straight>[^"\n]+)"'
     r"|[“”„](?P<curly>[^“”„\n]+)[“”]"
     r"|[«»](?P<angled>[^«»\n]+)[«»]"
-    r"|[‘‚](?P<single>[^‘’‚\n]+)[’‘](?!\w)"
+    r"|[\u2018\u201a](?P<single>[^\u2018\u2019\u201a\n]+)[\u2018\u2019](?!\w)"
     r"|(?<![^\s(\[])'(?P<apostrophes>[^'\n]+)'(?!\w)",
     re.DOTALL,
 )
 _INVISIBLE = dict.fromkeys(
     [0xAD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 )
-_ALIKE = {ord(one): "'" for one in "’‘ʼ`´"} | {ord(one): "-" for one in "‐‑–—−"}
-_EDGES = "()[]{}'\"“”„«»‘’…*_~"
-_STOPS = ",.;:?!¿¡…。？！،؟"
-_STOP_OF = {"…": ".", "。": ".", "？": "?", "！": "!", "،": ",", "؟": "?"}
+_ALIKE = {ord(one): "'" for one in "\u2018\u2019\u02bc`\u00b4"} | dict.fromkeys(
+    [*range(0x2010, 0x2016), 0x2212], "-"
+)
+_EDGES = "()[]{}'\"“”„«»\u2018\u2019…*_~"
+_STOP_OF = {"…": ".", "。": ".", "\uff1f": "?", "\uff01": "!", "،": ",", "؟": "?"}
+_STOPS = ",.;:?!¿¡" + "".join(_STOP_OF)
 
 # What no ordinary word has inside: code, paths, addresses, formulas.
 _CODE = re.compile(r"[_\\/=<>{}\[\]^~|*+@#$()&:%.]")
@@ -76,14 +89,10 @@ _PAYLOAD_LINE = 4  # words; a shorter first line is a greeting
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text in pieces. ``named`` are the places of words that a capital marks as names.
-
-    ``payload`` tells whether the last piece is the material that the text asks to work on.
-    """
+    """A text in pieces. ``named`` are the places of words that a capital marks as names."""
 
     pieces: list[str]
     named: frozenset[int]
-    payload: bool = False
 
 
 def take_apart(text: str) -> Text:
@@ -98,12 +107,12 @@ def take_apart(text: str) -> Text:
     end = 0
     for match in _QUOTED.finditer(text):
         if _read_plain(text, end, match.start(), pieces, named, is_shouted):
-            return Text(pieces, frozenset(named), payload=True)
+            return Text(pieces, frozenset(named))
         quoted = match[match.lastgroup or 0]
         pieces.append(LITERAL + " ".join(quoted.split()))
         end = match.end()
-    payload = _read_plain(text, end, len(text), pieces, named, is_shouted)
-    return Text(pieces, frozenset(named), payload)
+    _read_plain(text, end, len(text), pieces, named, is_shouted)
+    return Text(pieces, frozenset(named))
 
 
 def _read_plain(
@@ -137,13 +146,13 @@ def _payload_start(text: str, start: int, end: int, already: int) -> int | None:
 
 
 # What stands before a colon that only announces the question.
-_ANNOUNCING = frozenset(
+_ANNOUNCING = word_set(
     """
     a another brief curious dear hello hey hi just last maybe more my one please question quick
     short silly simple so sorry stupid thank thanks advance in thing you for the help
     bitte danke dank vielen eine frage kurze noch hallo im voraus nur mal sorry entschuldigung
     por favor gracias muchas antemano de pregunta rápida duda una otra cosa hola perdón disculpa
-    """.split()
+    """
 )
 
 

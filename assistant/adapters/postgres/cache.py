@@ -27,6 +27,7 @@ from assistant.domain.cache import (
     CacheEntry,
     CacheKey,
     CacheSelection,
+    CacheUpkeep,
     FlightKey,
     Landing,
     Lead,
@@ -123,9 +124,11 @@ class CacheNotice:
     key: bytes | None
 
 
-def notice_of(payload: str) -> CacheNotice:
-    """The notice in a payload of the channel ``assistant_cache``."""
+def notice_of(payload: str) -> CacheNotice | CacheUpkeep:
+    """The notice in a payload of the channel ``assistant_cache``: or what was counted."""
     row = json.loads(payload)
+    if "entries" in row:
+        return CacheUpkeep(entries=row["entries"], size_bytes=row["size_bytes"])
     return CacheNotice(row["tenant_id"], bytes.fromhex(row["key"]) if "key" in row else None)
 
 

@@ -20,7 +20,14 @@ _EVICTED_AT_ONCE = 20_000
 
 _EXPIRE = text("SELECT assistant_expire_cached(:most)")
 _EVICT = text("SELECT assistant_evict_cached(:max_bytes, :most)")
-_MEASURE = text("SELECT entries, size_bytes FROM assistant_measure_cache()")
+# Counted by one replica, shown by all.
+_MEASURE = text(
+    """
+    SELECT entries, size_bytes, pg_notify('assistant_cache', json_build_object(
+        'entries', entries, 'size_bytes', size_bytes)::text)
+    FROM assistant_measure_cache()
+    """
+)
 _FIGURES = text(
     """
     SELECT cache, count(*) AS requests, sum(saved_tokens)::bigint AS saved_tokens,
