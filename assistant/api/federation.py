@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from graphql import (
     DefinitionNode,
@@ -45,6 +45,8 @@ from assistant.api.errors import coded, present
 from assistant.api.execution import Execution
 from assistant.api.limits import Limits
 from assistant.errors import BadUserInput, ErrorCode
+
+_T = TypeVar("_T")
 
 MAX_REPRESENTATIONS: Final = 500
 
@@ -96,6 +98,10 @@ class _Names(NameConverter):
         self.apply_naming_config = cache(super().apply_naming_config)  # type: ignore[method-assign]
 
 
+def _always(resolved: _T) -> Callable[..., _T]:
+    return lambda **_: resolved
+
+
 class SubgraphSchema(Schema):
     """A Federation 2.9 subgraph whose documents are limited and whose errors are presented.
 
@@ -124,6 +130,7 @@ class SubgraphSchema(Schema):
             # The newest that the composition libraries of every gateway know.
             federation_version="2.9",
         )
+        self._resolve_input_types_once()
         self._entities = {
             name: _Entity.of(name, type_.definition, self._schema.type_map[name])
             for name, type_ in self.schema_converter.type_map.items()
@@ -134,6 +141,15 @@ class SubgraphSchema(Schema):
         self._sdl = _print(self)
         service = cast("GraphQLObjectType", self._schema.type_map["_Service"])
         service.fields["sdl"].resolve = lambda _service, _info: self._sdl
+
+    def _resolve_input_types_once(self) -> None:
+        """Strawberry resolves the types of an input's fields anew for every argument."""
+        for concrete in self.schema_converter.type_map.values():
+            definition = concrete.definition
+            if isinstance(definition, StrawberryObjectDefinition) and definition.is_input:
+                for field in definition.fields:
+                    resolved = field.resolve_type(type_definition=definition)
+                    field.resolve_type = _always(resolved)  # type: ignore[method-assign]
 
     def as_str(self) -> str:
         """The SDL that gateways compose; the same text for the same types."""

@@ -16,6 +16,7 @@ import structlog
 from assistant.domain.cache import (
     CachedAnswer,
     CacheEntry,
+    CacheKey,
     CacheLevel,
     CacheLookup,
     CacheOutcome,
@@ -44,7 +45,13 @@ from assistant.domain.ports import (
 )
 from assistant.domain.prompt import RenderedPrompt
 from assistant.errors import AssistantError, ErrorCode, StorageUnavailable, error_of
-from assistant.services.cache_keys import Question, question_of, why_not_kept
+from assistant.services.cache_keys import (
+    Question,
+    exact_key_of,
+    question_of,
+    settings_of,
+    why_not_kept,
+)
 from assistant.services.cache_memory import CacheMemory
 from assistant.services.cache_reader import CacheReader, age_ms
 from assistant.services.flights import Flight, Found, pieces
@@ -143,11 +150,12 @@ class Cache:
             entry.verdict = CacheVerdict(CacheOutcome.BYPASSED, why)
             await ask(entry, emit)
             return
-        question = question_of(entry.request, entry.prompt, entry.id, self._embedder.id)
-        if await self._recall(question, entry, catalog):
+        exact = exact_key_of(entry.request, entry.prompt)
+        if await self._recall(exact, entry, catalog):
             if streamed:
                 await _tell(entry, emit)
             return
+        question = question_of(entry.request, entry.prompt, exact, entry.id, self._embedder.id)
         flight = self._flights.get(question.flight.key)
         if flight is None or flight.is_over:
             flight = self._begin(question, entry, catalog, ask)
@@ -160,7 +168,13 @@ class Cache:
         why = self._why_not(request, prompt)
         if why is not None:
             return CacheVerdict(CacheOutcome.BYPASSED, why)
-        question = question_of(request, prompt, self._clock.new_id(), self._embedder.id)
+        question = question_of(
+            request,
+            prompt,
+            exact_key_of(request, prompt),
+            self._clock.new_id(),
+            self._embedder.id,
+        )
         if request.cache is CachePolicy.REFRESH:
             return _REFRESHED
         admits = self._admits(request, prompt, catalog)
@@ -196,14 +210,14 @@ class Cache:
 
     # ------------------------------------------------------------------------ kept answers
 
-    async def _recall(self, question: Question, entry: LedgerEntry, catalog: ModelCatalog) -> bool:
+    async def _recall(self, exact: CacheKey, entry: LedgerEntry, catalog: ModelCatalog) -> bool:
         """Whether ``entry`` could be filled from memory."""
         request, prompt = entry.request, entry.prompt
         assert prompt is not None
         if request.cache is CachePolicy.REFRESH:
             return False
         started = self._clock.monotonic()
-        found = self._memory.find(question.key)
+        found = self._memory.find(exact)
         kept = found.entry if found is not None else None
         if found is not None and kept is not None and found.catalog is not catalog:
             standing = await self._router.standing(kept.answer.model, request, prompt, catalog)
@@ -219,7 +233,7 @@ class Cache:
             return False
         verdict = self._exact(kept)
         entry.take(kept.answer, catalog.models[kept.answer.model], verdict)
-        self._count_use(question, request, kept, verdict)
+        self._count_use(request, prompt, kept, verdict)
         return True
 
     def _exact(self, kept: CacheEntry) -> CacheVerdict:
@@ -243,8 +257,8 @@ class Cache:
 
     def _count_use(
         self,
-        question: Question,
         request: CompletionRequest,
+        prompt: RenderedPrompt,
         kept: CacheEntry,
         verdict: CacheVerdict,
     ) -> None:
@@ -253,7 +267,7 @@ class Cache:
         is_old = kept.fresh_until <= self._clock.now()
         if (is_old or verdict.outcome is CacheOutcome.SEMANTIC) and not self.follow_ups.full():
             self.follow_ups.put_nowait(
-                FollowUp(request, kept, verdict, question.settings.min_similarity)
+                FollowUp(request, kept, verdict, settings_of(prompt).min_similarity)
             )
 
     # ------------------------------------------------------------------------ one flight
@@ -294,7 +308,7 @@ class Cache:
             if isinstance(found, CacheEntry) and await admits(found):
                 if forgotten == self._memory.forgotten:
                     self._memory.put(found, None)
-                return await self._give(flight, question, found, self._exact(found), catalog)
+                return await self._give(flight, found, self._exact(found), catalog)
             if found is not Lead.ANOTHERS:
                 break
             heard = await self._listen(flight, question, catalog)
@@ -307,7 +321,7 @@ class Cache:
         try:
             similar = await self._reader.find_similar(question, admits, asking=len(self._flights))
             if similar.entry is not None:
-                result = await self._give(flight, question, similar.entry, similar.verdict, catalog)
+                result = await self._give(flight, similar.entry, similar.verdict, catalog)
                 landing = Landing(similar.entry.answer, source_id=similar.entry.id)
                 return result
             result = await self._ask(
@@ -325,7 +339,6 @@ class Cache:
     async def _give(
         self,
         flight: Flight,
-        question: Question,
         kept: CacheEntry,
         verdict: CacheVerdict,
         catalog: ModelCatalog,
@@ -333,7 +346,8 @@ class Cache:
         """A kept answer, to everybody aboard."""
         draft = flight.draft
         model = catalog.models[kept.answer.model]
-        self._count_use(question, draft.request, kept, verdict)
+        assert draft.prompt is not None
+        self._count_use(draft.request, draft.prompt, kept, verdict)
         if not flight.events:
             draft.take(kept.answer, model, verdict)
             await _tell(draft, flight.emit, is_whole=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from unicodedata import normalize
 from uuid import UUID
@@ -78,42 +78,60 @@ def settings_of(prompt: RenderedPrompt) -> CacheSettings:
 _USUAL = CacheSettings()
 
 
-def question_of(
-    request: CompletionRequest, prompt: RenderedPrompt, id_: UUID, embedder_id: str
-) -> Question:
-    """What ``request`` is looked up by; ``id_`` is the completion that asks.
+def exact_key_of(request: CompletionRequest, prompt: RenderedPrompt) -> CacheKey:
+    """What the very same request is looked up by.
 
-    Who asks and how the answer is to be go into both keys, the wording into ``exact`` alone. What
-    only decides which model is asked (feature, metadata, the rules) goes into neither: whether the
+    What only decides which model is asked (feature, metadata, the rules) is not in it: whether the
     model of a kept answer is the right one is asked when it is found.
     """
+    exact = _digest([*_how(request, prompt), _said(prompt.messages), prompt.variables])
+    return CacheKey(request.caller.tenant_id, exact)
+
+
+def question_of(
+    request: CompletionRequest,
+    prompt: RenderedPrompt,
+    exact: CacheKey,
+    id_: UUID,
+    embedder_id: str,
+) -> Question:
+    """Everything that ``request`` is looked up by; ``id_`` is the completion that asks.
+
+    Who asks and how the answer is to be go into both keys, the wording into ``exact`` alone.
+    """
     settings = settings_of(prompt)
-    asker = _asker(request, settings)
-    parameters = asdict(parameters_of(request, prompt))
-    timeout_ms = parameters.pop("timeout_ms")
-    version = prompt.version
-    how: list[JsonValue] = [
+    wording, rest = _wording(request, prompt, settings)
+    if wording is not None:
+        scope = _digest([*_how(request, prompt), rest, embedder_id])
+        exact = replace(exact, scope=scope, wording=wording)
+    timeout_ms = parameters_of(request, prompt).timeout_ms
+    # A refresh wants an answer that nobody has begun to make before it was asked for.
+    is_refresh = request.cache is CachePolicy.REFRESH
+    flight = _digest(
+        [exact.exact.hex(), timeout_ms, on_interruption_of(request, prompt), is_refresh]
+    )
+    return Question(exact, FlightKey(exact.tenant_id, flight, id_), settings)
+
+
+def _how(request: CompletionRequest, prompt: RenderedPrompt) -> list[JsonValue]:
+    """Who asks, and how the answer is to be."""
+    version, parameters = prompt.version, parameters_of(request, prompt)
+    return [
         _FORM,
         request.caller.tenant_id,
-        asker,
+        _asker(request, settings_of(prompt)),
         str(version.id) if version else None,
         request.model or (version.model if version else None),
         request.strategy,
         request.requires_accuracy,
-        parameters,
+        parameters.temperature,
+        parameters.top_p,
+        parameters.max_tokens,
+        parameters.stop,
+        parameters.seed,
         response_schema_of(request, prompt),
         prompt.task,
     ]
-    exact = _digest([*how, _said(prompt.messages), prompt.variables])
-    wording, rest = _wording(request, prompt, settings)
-    scope = None if wording is None else _digest([*how, rest, embedder_id])
-    # A refresh wants an answer that nobody has begun to make before it was asked for.
-    is_refresh = request.cache is CachePolicy.REFRESH
-    flight = _digest([exact.hex(), timeout_ms, on_interruption_of(request, prompt), is_refresh])
-    tenant_id = request.caller.tenant_id
-    return Question(
-        CacheKey(tenant_id, exact, scope, wording), FlightKey(tenant_id, flight, id_), settings
-    )
 
 
 def _asker(request: CompletionRequest, settings: CacheSettings) -> list[JsonValue]:
@@ -168,8 +186,8 @@ def _digest(value: JsonValue) -> bytes:
     return sha256(text.encode()).digest()
 
 
-def _json(value: JsonValue) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+# Made once: ``json.dumps`` would make one for every key.
+_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def _normal(value: JsonValue) -> JsonValue:

@@ -31,7 +31,7 @@ _VERBATIM = word_set(
     pronunciation synonym synonyms antonym antonyms opposite rhyme rhymes rhyming plural singular
     tense conjugate conjugation word words phrase sentence grammar rewrite rephrase paraphrase
     proofread reword uppercase lowercase capitalize syllable syllables vowel vowels keyword operator
-    idiom proverb preposition adjective adverb verb noun pronoun article difference differ
+    idiom proverb preposition adjective adverb verb noun pronoun difference differ
     say says saying versus vs letter letters
     """
 )
@@ -42,7 +42,7 @@ _ASKERS = word_set("what which who whom whose when where why how")
 _PARTICIPLES = frozenset(
     form for form in IRREGULAR if form.endswith(("n", "t", "d", "g", "k", "m"))
 )
-_UNMARKED = word_set("hit hurt cut shut beat put set read cost let bet quit spread cast split")
+_UNMARKED = word_set("hit hurt cut shut beat")
 
 
 def prepare(words: list[str]) -> list[str]:

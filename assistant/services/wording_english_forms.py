@@ -100,10 +100,10 @@ def _verb(word: str, stem: str, ending: str) -> str:
 
 def american(word: str) -> str:
     """ "colour" is "color", "organisation" is "organization"; no two words become one by it."""
-    if len(word) < 5:
-        return word
     if word in _BRITISH:
         return _BRITISH[word]
+    if len(word) < 5:
+        return word
     for british, usual in (("isations", "izations"), ("isation", "ization"), ("ising", "izing"), ("ised", "ized"),
                            ("ises", "izes"), ("ise", "ize"), ("ysing", "yzing"), ("ysed", "yzed"),
                            ("yse", "yze")):  # fmt: skip

@@ -29,7 +29,7 @@ SYNONYMS = words_for(
     effect impact, calculate compute, restart reboot, enable activate, disable deactivate, sofa
     couch, tap faucet, rent hire, employee worker, postpone delay, couple pair, sum total, wellbeing
     wellness, error mistake, yearly annual, student pupil, diaper nappy, main primary chief,
-    vocation profession, supervisor boss, method technique, register enroll, nearest closest
+    vocation profession, supervisor boss, method technique way, register enroll, nearest closest
     """
 )
 
@@ -58,7 +58,7 @@ OPPOSITES = opposites(
     parent child, outgoing incoming/return, exothermic endothermic, hypertension hypotension,
     hyperthyroidism hypothyroidism, credit debit, profit loss, asset liability, supply demand,
     attack defend, continue stop, mute unmute, subscribe unsubscribe, follow unfollow, merge split,
-    create/build destroy/delete, always never/sometimes, with without, all none/some, every no/some,
+    create/build destroy/delete, always never/sometimes, with without, all none, every no/some,
     can must, may must, should must, ripe unripe, raw cooked, fresh stale/frozen, single
     double/multiple, simple complex, major minor, maximize minimize, sunrise sunset, day night,
     summer winter, spring autumn, today tomorrow/yesterday

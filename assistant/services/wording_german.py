@@ -40,7 +40,9 @@ _EXPANSIONS = expansions(
     gibt's gibt es, gibts gibt es, geht's geht es, wie's wie es, was'n was, zum zu dem, zur zu der,
     im in dem, ins in das, am an dem, ans an das, beim bei dem, vom von dem, aufs auf das, fürs für
     das, ums um das, durchs durch das, übers über das, wieviel wie viel, wieviele wie viel, viele
-    viel, vielen viel, wieso warum, weshalb warum
+    viel, vielen viel, montags an montag, dienstags an dienstag, mittwochs an mittwoch, donnerstags an donnerstag,
+    freitags an freitag, samstags an samstag, sonntags an sonntag, morgens an morgen, mittags an
+    mittag, abends an abend, nachts in nacht, wieso warum, weshalb warum
     """
 )
 

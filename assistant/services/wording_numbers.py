@@ -35,7 +35,9 @@ def read_numbers(words: Sequence[str], language: Language) -> list[str]:
     at = 0
     while at < len(words):
         word = words[at]
-        if word in language.numbers or word[0].isdigit():
+        if word[0].isdigit() and word in language.ordinals:
+            word = language.ordinals[word]
+        elif word in language.numbers or word[0].isdigit():
             number, end = _number(words, at, language)
             # Alone, "one" may be a person; what it is shows later.
             counted.append(word if word == "one" and end == at + 1 else number)

@@ -114,7 +114,11 @@ def _language(pieces: Sequence[str]) -> Language:
     if not votes:
         return _best_known(pieces, _LANGUAGES, at_least_half=True)
     most = max(votes.values())
-    drawn = [one for one in (*_LANGUAGES, *_OTHERS) if votes.get(one.code) == most]
+    drawn = [
+        one
+        for one in (*_LANGUAGES, *_OTHERS)
+        if votes.get(one.code) == most or (most == 1 and one.known)  # one word tells little
+    ]
     return drawn[0] if len(drawn) == 1 else _best_known(pieces, drawn)
 
 

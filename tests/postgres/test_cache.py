@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import signal
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -713,10 +712,9 @@ async def test_who_gives_up_waiting_leads_nothing(cache: PostgresCache, urls: Da
     await cache.find(key)
     async with await connect(urls.superuser) as superuser, superuser.transaction():
         await superuser.execute("LOCK TABLE cache_flights IN ACCESS EXCLUSIVE MODE")
-        started = time.monotonic()
+        # It returns while the database still hangs: to give up takes nobody's consent.
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(cache.find_or_lead(key, a_flight(key)), 0.02)
-        assert time.monotonic() - started < 0.2, "to give up takes nobody's consent"
 
     for _ in range(100):
         await asyncio.sleep(0.01)
@@ -736,11 +734,10 @@ async def test_while_the_database_hangs_nobody_queues_and_afterwards_all_is_well
         await superuser.execute("LOCK TABLE cache_entries IN ACCESS EXCLUSIVE MODE")
         stuck = asyncio.create_task(cache.find(entry.key))
         await asyncio.sleep(0.4)
-        started = time.monotonic()
         for _ in range(100):
             with pytest.raises(StorageUnavailable):
                 await cache.find(entry.key)
-        assert time.monotonic() - started < 0.2
+        assert not stuck.done()
         with pytest.raises(StorageUnavailable):
             await stuck
 
@@ -792,10 +789,8 @@ async def test_a_server_that_hangs_is_given_up_and_found_again(short_folder: Pat
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
-        started = time.monotonic()
         with pytest.raises(StorageUnavailable, match="does not answer"):
             await cache.find(entry.key)
-        assert time.monotonic() - started < 4
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)

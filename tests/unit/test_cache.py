@@ -31,7 +31,7 @@ from assistant.domain.completion import (
 )
 from assistant.errors import ProviderUnavailable, StorageUnavailable
 from assistant.services.cache import CacheLimits
-from assistant.services.cache_keys import question_of
+from assistant.services.cache_keys import exact_key_of, question_of
 from assistant.services.prompts import render_request
 from tests.unit.fakes import ALICE, FakeProvider, answering, model
 from tests.unit.world import World, request_of
@@ -168,8 +168,8 @@ def test_the_order_of_keys_and_the_unicode_normal_form_change_nothing() -> None:
     other = request_of(text="Ou\u0300 est le cafe\u0301?", response_schema=turned)
 
     first, second = (
-        question_of(request, render_request(request, None), UUID(int=1), "e")
-        for request in (one, other)
+        question_of(request, prompt, exact_key_of(request, prompt), UUID(int=1), "e")
+        for request, prompt in ((each, render_request(each, None)) for each in (one, other))
     )
 
     assert (first.key.exact, first.key.scope) == (second.key.exact, second.key.scope)

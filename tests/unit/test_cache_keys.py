@@ -11,7 +11,7 @@ import pytest
 from assistant.domain.cache import CacheKey, CacheSettings, CacheSharing
 from assistant.domain.completion import CompletionRequest, Message, MessageRole
 from assistant.domain.prompt import Prompt, PromptVariable, PromptVersion, VersionDraft
-from assistant.services.cache_keys import question_of, why_not_kept
+from assistant.services.cache_keys import exact_key_of, question_of, why_not_kept
 from assistant.services.prompts import render_request
 from tests.unit.fakes import ALICE
 from tests.unit.world import request_of
@@ -25,7 +25,9 @@ def key_of(
     asked: tuple[Prompt, PromptVersion] | None = None,
     embedder: str = "e",
 ) -> CacheKey:
-    return question_of(request, render_request(request, asked), uuid4(), embedder).key
+    prompt = render_request(request, asked)
+    exact = exact_key_of(request, prompt)
+    return question_of(request, prompt, exact, uuid4(), embedder).key
 
 
 def asked_of(
