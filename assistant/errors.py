@@ -254,7 +254,8 @@ def error_of(json: Mapping[str, object]) -> AssistantError:
     waiting: list[type[AssistantError]] = AssistantError.__subclasses__()
     kind: type[AssistantError] = InternalError
     for each in waiting:
-        if each.code == json["code"]:
+        # Its own code: families have that of a defect, which is none of theirs.
+        if vars(each).get("code") == json["code"]:
             kind = each
             break
         waiting.extend(each.__subclasses__())

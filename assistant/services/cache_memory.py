@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assistant.domain.cache import CacheEntry, CacheKey
 from assistant.domain.ports import Clock, ModelCatalog
 
-# What an entry takes beside its texts, roughly.
-_OVERHEAD_BYTES = 1_500
+# What an entry takes beside its texts, roughly; an answer that was parsed takes several times the
+# room of its text.
+_OVERHEAD_BYTES = 2_500
+_BYTES_PER_CHARACTER = 2
+_BYTES_PER_PARSED_CHARACTER = 10
 
 
 @dataclass(slots=True)
@@ -57,10 +60,14 @@ class CacheMemory:
         self._drop(exact)
         answer = entry.answer
         texts = len(answer.text) + len(answer.reasoning) + len(entry.key.wording or "")
-        size_bytes = _OVERHEAD_BYTES + 2 * texts
+        size_bytes = _OVERHEAD_BYTES + _BYTES_PER_CHARACTER * texts
+        if answer.json is not None:
+            size_bytes += _BYTES_PER_PARSED_CHARACTER * len(answer.text)
         if size_bytes > self._max_bytes:
             return
-        self._entries[exact] = Remembered(entry, catalog, size_bytes)
+        # Nobody looks here by meaning, and nobody asks again from here.
+        lean = replace(entry, vector=None, request=None)
+        self._entries[exact] = Remembered(lean, catalog, size_bytes)
         self._size_bytes += size_bytes
         while self._size_bytes > self._max_bytes:
             self._drop(next(iter(self._entries)))

@@ -112,10 +112,8 @@ class CacheReader:
         wording = read_wording(key.wording)
         try:
             vector = await self._embed(wording)
-        except (ProviderUnavailable, TimeoutError) as error:
-            is_late = isinstance(error, TimeoutError)
-            outcome = CacheLookup.TIMEOUT if is_late else CacheLookup.ERROR
-            self._count(CacheLevel.SEMANTIC, outcome, self._clock.monotonic())
+        except _NotEmbedded as error:
+            self._count(CacheLevel.SEMANTIC, error.outcome, self._clock.monotonic())
             return Similar(None, _miss("It is not kept yet, and could not be embedded in time."))
         if vector is None:
             return Similar(
@@ -209,6 +207,10 @@ class CacheReader:
         except asyncio.CancelledError:
             task.add_done_callback(end_late)
             raise
+        except Exception:
+            # A row that another version has written, say: a defect, but not of who asks.
+            log.exception("cache_not_read")
+            return None, CacheLookup.ERROR, started
         # Not cancelled: that would take the server's consent, which may be what is missing.
         task.add_done_callback(end_late)
         return None, CacheLookup.TIMEOUT, started

@@ -24,6 +24,7 @@ _PIECE = 1_000
 _FAILED_WITH_IT = CacheVerdict(
     CacheOutcome.MISS, "The same request was being answered, and its failure is this one's."
 )
+_LEFT = CacheVerdict(CacheOutcome.MISS, "It was given up before there was an answer.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,7 @@ class Flight:
             else:
                 entry.take(found.answer, found.model, found.verdict)
         elif is_payer:
+            entry.verdict = entry.verdict or _FAILED_WITH_IT
             raise error
         else:
             entry.verdict = _FAILED_WITH_IT
@@ -169,6 +171,7 @@ class Flight:
         """Get off before the end. Never hands over what has ended already."""
         self._riders.remove(rider)
         self._room.set()
+        rider.entry.verdict = _LEFT
         if not self._task.done():
             if self._riders:
                 if rider.entry is self._payer:
@@ -181,12 +184,14 @@ class Flight:
                     await asyncio.wait([self._task])
         if rider.entry is self._payer:
             rider.entry.adopt(self.draft)
+            rider.entry.verdict = rider.entry.verdict or _LEFT
             if not self._task.cancelled():
                 self._task.exception()  # looked at, so that nobody complains
 
     def _hand_over(self, payer: LedgerEntry) -> None:
         """From now on ``payer`` pays; what was received so far is theirs as well."""
         self._payer = payer
+        self.draft.pass_to(payer)
         if (route := self.draft.route) is not None:
 
             async def open_() -> None:

@@ -102,12 +102,16 @@ class LedgerEntry:
         draft.attempts, draft.provider_intervals = [], []
         return draft
 
+    def pass_to(self, heir: LedgerEntry) -> None:
+        """Be ``heir``'s draft from now on: what is opened and kept of it bears their name."""
+        self.id, self.created_at, self.request = heir.id, heir.created_at, heir.request
+
     def adopt(self, draft: LedgerEntry) -> None:
         """Take what has come of ``draft`` so far, and what it has cost."""
         self.route, self.model, self.json = draft.route, draft.model, draft.json
         self.text, self.reasoning, self.tool_calls = draft.text, draft.reasoning, draft.tool_calls
         self.finish_reason, self.attempts = draft.finish_reason, draft.attempts
-        self.is_announced = draft.is_announced
+        self.is_announced, self.verdict = draft.is_announced, draft.verdict
         self.adopt_intervals(draft)
 
     def adopt_intervals(self, draft: LedgerEntry) -> None:

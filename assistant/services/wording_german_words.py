@@ -200,6 +200,18 @@ MISSPELT = words_for(
     """
 )
 
+# Real words that would pass for slips of the pen, the past of weak verbs among them.
+LOOKALIKES = word_set(
+    """
+    abschiessen anschiessen anzeichne beistellung beschrieben betätigen einreihen einschulten
+    entschieden früchten interessent interessenten scheissen scherzhaft schieden schleissen
+    schlichteste schlichtesten schlichtester schliefe schlissen schlüssle schrieben tschechen unternahmen unterschieden
+    unterschrieben veraltung verflogen verglichen verhallten verlasen vermieden verrauchen
+    verrennen verscheiden verschrieben vorschieben weitergaben wochenwende zahlungsort
+    zahlungsorte zahlungsorten zahlungsorts zurückgaben überragen überwiesen erwachsender
+    """
+) | {verb[:-2] + past for verb in VERBS if verb.endswith("en") for past in ("te", "ten")}
+
 VERB_STEMS = VERBS
 VOCABULARY = VERBS | ADJECTIVES | NOUNS | NAMES
 _INFLECTIONS = ("en", "er", "em", "es", "e")

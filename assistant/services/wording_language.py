@@ -71,6 +71,7 @@ class Language:
     ``known`` are content words in their base form: what a misspelt word is corrected to.
     ``lookalikes`` are words that would pass for misspelt ones.
     ``movers`` are keys of relations that begin a part that may stand elsewhere in the sentence.
+    ``longer_words`` is how much longer a misspelt word must be to be recognised.
     ``places`` are relations that are one before a time: "on Monday", "in March", "at night".
     ``articles`` begin something new, which is no more of the part before it.
     ``asking`` are words that begin a question when they begin a sentence.
@@ -98,6 +99,7 @@ class Language:
     lookalikes: frozenset[str] = frozenset()
     misspelt: Mapping[str, str] = field(default_factory=dict)
     decimal_comma: bool = False
+    longer_words: int = 0
     joins_hyphens: bool = False
     capitals_name: bool = True
     fold: Callable[[str], str] = str

@@ -66,7 +66,9 @@ def _telltales() -> Mapping[str, tuple[str, ...]]:
 
 _TELLTALES = _telltales()
 _SPELLINGS = {
-    language.code: Spelling(language.known | frozenset(language.meanings))
+    language.code: Spelling(
+        language.known | frozenset(language.meanings), longer=language.longer_words
+    )
     for language in _LANGUAGES
 }
 
@@ -112,28 +114,35 @@ def _language(pieces: Sequence[str]) -> Language:
         for code in _TELLTALES.get(piece, ()):
             votes[code] = votes.get(code, 0) + 1
     if not votes:
-        return _best_known(pieces, _LANGUAGES, at_least_half=True)
+        return _best_known(pieces, _LANGUAGES, votes)
     most = max(votes.values())
     drawn = [
         one
         for one in (*_LANGUAGES, *_OTHERS)
         if votes.get(one.code) == most or (most == 1 and one.known)  # one word tells little
     ]
-    return drawn[0] if len(drawn) == 1 else _best_known(pieces, drawn)
+    return drawn[0] if len(drawn) == 1 else _best_known(pieces, drawn, votes)
 
 
 def _best_known(
-    pieces: Sequence[str], languages: Sequence[Language], *, at_least_half: bool = False
+    pieces: Sequence[str], languages: Sequence[Language], votes: Mapping[str, int]
 ) -> Language:
-    """The language that knows most of the words, where small words do not tell it."""
+    """The language that knows most of the words, where small words do not tell it.
+
+    Where those say nothing at all, it must know more than half.
+    """
     words = [piece for piece in pieces[:_LONGEST_ARRANGED] if piece[0].isalpha()]
-    counts = [
-        sum(_is_known(language.fold(word), language) for word in words) for language in languages
+    scores = [
+        (
+            sum(_is_known(language.fold(word), language) for word in words),
+            votes.get(language.code, 0),
+        )
+        for language in languages
     ]
-    known = max(counts)
-    if at_least_half and 2 * known <= len(words):
+    best = max(scores)
+    if not votes and 2 * best[0] <= len(words):
         return _UNKNOWN
-    return languages[counts.index(known)]
+    return languages[scores.index(best)]
 
 
 def _spelled(pieces: Sequence[str], named: frozenset[int], language: Language) -> list[str]:

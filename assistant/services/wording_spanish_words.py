@@ -191,6 +191,17 @@ MISSPELT = words_for(
     """
 )
 
+# Real words that would pass for slips of the pen.
+LOOKALIKES = word_set(
+    """
+    adoptador aliento bolillo boquear caldear campanero canelar carecimiento carretear cartear cerbero charretera
+    comparador conformar constrictor consumador contendedor contender contendor contingente
+    contralto contrastar copilar costra cuneta deferencia deferente desmandar despegar despender
+    despierto engorar fracturar garbar gotera hornera impasible ladillo mandra manear peguntar
+    murete prefecto premiso proscribir quemadora recamar recodar repuesta resultando sobrero tribual
+    """
+)
+
 VOCABULARY = VERBS | ADJECTIVES | NOUNS | NAMES
 _STEMS = {verb[:-2]: verb for verb in VERBS}
 _ENDINGS = (

@@ -19,16 +19,18 @@ class Spelling:
     """Knows words, and what they look like with two letters swapped, or one lost, added or wrong.
 
     The first and the last letter are as they should be: beginnings and endings tell words apart.
-    Only vowels are taken for each other.
+    Only vowels are taken for each other. ``longer`` is by how much words must be longer where a
+    language has more forms that look alike.
     """
 
-    __slots__ = ("_known", "_shortened")
+    __slots__ = ("_known", "_longer", "_shortened")
 
-    def __init__(self, known: Iterable[str]) -> None:
+    def __init__(self, known: Iterable[str], *, longer: int = 0) -> None:
         self._known = frozenset(known)
+        self._longer = longer
         shortened: dict[str, str | None] = {}
         for word in self._known:
-            for short in {word[:at] + word[at + 1 :] for at in _losable(word)}:
+            for short in {word[:at] + word[at + 1 :] for at in self._losable(word)}:
                 shortened[short] = None if short in shortened else word
         self._shortened: Mapping[str, str | None] = shortened
 
@@ -36,7 +38,7 @@ class Spelling:
         """The one known word that ``word`` was meant to be; else ``word``."""
         if not _SWAPPED <= len(word) + 1 <= _LONGEST or not word.isalpha():
             return word
-        meant = {other for other in _variants(word) if other in self._known}
+        meant = {other for other in self._variants(word) if other in self._known}
         if word in self._shortened:
             lost = self._shortened[word]
             if lost is None:
@@ -44,24 +46,24 @@ class Spelling:
             meant.add(lost)
         return meant.pop() if len(meant) == 1 else word
 
+    def _losable(self, word: str) -> Iterator[int]:
+        """Places of letters without which the word is still recognised; doubled ones sooner."""
+        length = len(word) - self._longer
+        for at in range(1, len(word)):
+            if word[at] == word[at - 1]:
+                if length >= _DOUBLED:
+                    yield at
+            elif length >= _LOST_OR_ADDED and at < len(word) - 2:
+                yield at
 
-def _losable(word: str) -> Iterator[int]:
-    """Places of letters without which the word is still recognised; doubled ones sooner."""
-    for at in range(1, len(word)):
-        is_doubled = word[at] == word[at - 1]
-        if len(word) >= (_DOUBLED if is_doubled else _LOST_OR_ADDED) and (
-            is_doubled or at < len(word) - 1
-        ):
-            yield at
-
-
-def _variants(word: str) -> Iterator[str]:
-    if len(word) >= _SWAPPED:
-        for at in range(1, len(word) - 1):
-            yield word[:at] + word[at + 1] + word[at] + word[at + 2 :]
-    for at in range(1, len(word) - 1):
-        if len(word) > (_DOUBLED if word[at] == word[at - 1] else _LOST_OR_ADDED):
-            yield word[:at] + word[at + 1 :]
-        if len(word) >= _VOWEL and word[at] in _VOWELS:
-            for vowel in _VOWELS:
-                yield word[:at] + vowel + word[at + 1 :]
+    def _variants(self, word: str) -> Iterator[str]:
+        length = len(word) - self._longer
+        if length >= _SWAPPED:
+            for at in range(1, len(word) - 1):
+                yield word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+        for at in range(1, len(word) - 2):
+            if length > (_DOUBLED if word[at] == word[at - 1] else _LOST_OR_ADDED):
+                yield word[:at] + word[at + 1 :]
+            if length >= _VOWEL and word[at] in _VOWELS:
+                for vowel in _VOWELS:
+                    yield word[:at] + vowel + word[at + 1 :]

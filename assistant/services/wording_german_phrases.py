@@ -1,0 +1,85 @@
+"""What German says in many ways, and the one that it is put down to."""
+
+from __future__ import annotations
+
+STARTS = """
+^ hallo|hi|hey|moin|servus|grüezi (zusammen|ihr|team) ,|.|! =>
+^ guten|schönen|gute tag|morgen|abend (zusammen|allerseits) ,|.|! =>
+^ liebes|lieber|liebe * , =>
+^ hallo|hi|hey wie => wie
+^ hallo|hi|hey was => was
+^ hallo|hi|hey wo => wo
+^ hallo|hi|hey kann => kann
+^ ähm|äh|hm|also|ok|okay|gut|so|und|ja|sorry|entschuldigung|verzeihung ,|.|: =>
+^ ähm|äh|hm =>
+^ nur|mal kurz|ganz|so (,|:) (gefragt) (,|:) =>
+^ (eine|noch|nur) (eine) kurze|schnelle|kleine frage (,|:|.) =>
+^ noch eine frage (,|:|.) =>
+^ frage ,|: =>
+^ ich habe|hätte (mal) (eine) (kurze|kleine) frage (,|:|.) =>
+^ bitte (,) =>
+^ danke|dank|besten|vielen|viel|herzlichen (dank) (schon) (in) (dem) (voraus) (für) (die) (hilfe) ,|:|.|!|$ =>
+^ sag|sagen|sage|erkläre|erklär|erklären|zeig|zeige|zeigen|verrate|beschreibe|beschreib (sie) (mir|uns) (bitte) (mal) , =>
+^ mit freundlichen grüssen ,|.|!|$ =>
+^ viele|liebe|beste grüsse ,|.|!|$ =>
+^ kannst|können|könntest|könnten|würdest|würden du|sie|ihr (mir|uns) (bitte|vielleicht) (mal) sagen|erklären|verraten|zeigen|mitteilen , =>
+^ kannst|können|könntest|könnten|würdest|würden du|sie|ihr (mir|uns) (bitte|vielleicht) (mal) sagen|erklären|verraten|zeigen wie|was|wo|wann|warum|wer|welche|ob => @7
+^ weisst|wissen|wisst du|sie|ihr (vielleicht|zufällig) , =>
+^ ich möchte|würde|will|wollte|muss (gern|gerne) (mal) wissen|fragen|erfahren , =>
+^ ich frage|wüsste mich|gern|gerne , =>
+^ mich interessiert|würde (interessieren) , =>
+^ sag|sagen|sage|erkläre|erklär|erklären|zeig|zeige|zeigen|verrate|beschreibe|beschreib|nenne|nenn (sie) (mir|uns) (bitte) (,) wie|was|wo|wann|warum|wer|welche|welcher|welches|woran => @6
+^ erkläre|erklär|erklären|nenne|beschreibe (sie) (mir|uns) (bitte) den|die unterschied|unterschiede => was ist der @6
+^ worin besteht|liegt der unterschied => was ist der unterschied
+^ was sind die unterschiede => was ist der unterschiede
+^ erkläre|erklär|erklären|beschreibe|beschreib|definiere|definieren (sie) (mir|uns) (bitte) (den|die|das) (begriff) => was ist
+^ nenne|nenn|nennen|gib|geben|zeige|zeig|zeigen|sag|sage (sie) (mir|uns) (bitte) die|den|das => was ist
+^ nenne|nenn|nennen|gib|geben|liste|zähle (sie) (mir|uns) (bitte) => nenne
+^ was bedeutet|heisst|bezeichnet => was ist
+^ was versteht man unter => was ist
+^ was ist mit * gemeint $ => was ist *
+^ wie lautet|heisst|heissen|lauten => was ist
+^ welche|welcher|welches ist|sind => was ist
+^ wie kann|könnte|können|könnten ich|man|wir => wie
+^ wie würde|würden ich|man|wir => wie
+^ wie ist es möglich , => wie
+^ auf welche weise|art kann|könnte ich|man => wie
+^ was muss|kann ich|man tun , um => wie
+^ wie geht|funktioniert man beim => wie
+^ wie viel beträgt|betragen => wie hoch ist
+^ was beträgt|betragen => wie hoch ist
+^ wie viel kostet|kosten => was kostet
+^ wie teuer ist|sind => was kostet
+^ was ist der preis für|von|eines|einer => was kostet
+^ wie viel einwohner hat => was ist einwohnerzahl von
+^ wie viel menschen leben|wohnen in => was ist einwohnerzahl von
+^ um wie viel uhr => wann
+^ zu welcher uhrzeit|zeit => wann
+^ an welchem tag => wann
+^ an welchem|welcher ort|stelle => wo
+^ aus welchem grund => warum
+^ was ist|sind der|die grund|gründe für => warum
+^ welche person => wer
+^ wie lang|lange => wie lange
+^ ist es möglich|erlaubt|gestattet , => kann ich
+"""
+
+ANYWHERE = """
+, bitte|danke $ =>
+, vielen|viel|besten dank (in) (dem) (voraus) $ =>
+im moment => jetzt
+in dem moment => jetzt
+zurzeit => jetzt
+zur zeit => jetzt
+mit hilfe von => mit
+mithilfe von => mit
+anhand von => mit
+sowie => und
+sowohl => und
+aufgrund von => wegen
+aufgrund => wegen
+vereinigte|vereinigten staaten (von) (amerika) => usa
+zum beispiel =>
+wie viel prozent => wie viel prozent
+mehr oder weniger => ungefähr
+"""
