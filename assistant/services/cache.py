@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -44,7 +45,13 @@ from assistant.domain.ports import (
     Vector,
 )
 from assistant.domain.prompt import RenderedPrompt
-from assistant.errors import AssistantError, ErrorCode, StorageUnavailable, error_of
+from assistant.errors import (
+    AssistantError,
+    ErrorCode,
+    StorageUnavailable,
+    TimeLimitReached,
+    error_of,
+)
 from assistant.services.cache_keys import (
     Question,
     exact_key_of,
@@ -57,6 +64,7 @@ from assistant.services.cache_reader import CacheReader, age_ms
 from assistant.services.flights import Flight, Found, pieces
 from assistant.services.ledger import LedgerEntry
 from assistant.services.routing import Router, Standing
+from assistant.services.selection import parameters_of
 from assistant.services.work import Emit
 
 log = structlog.get_logger(__name__)
@@ -69,6 +77,8 @@ _FRESH_SHARE = 0.8
 _LONGEST_KEPT_REQUEST = 16_000
 _COUNT_INTERVAL_S = 1.0
 _MOST_FOLLOW_UPS = 1_000
+# Leaders on other replicas that are waited for, one after the other.
+_MOST_LEADERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +165,14 @@ class Cache:
             if streamed:
                 await _tell(entry, emit)
             return
-        question = question_of(entry.request, entry.prompt, exact, entry.id, self._embedder.id)
+        question = question_of(
+            entry.request,
+            entry.prompt,
+            exact,
+            entry.id,
+            self._embedder.id,
+            has_rules=bool(catalog.rules),
+        )
         flight = self._flights.get(question.flight.key)
         if flight is None or flight.is_over:
             flight = self._begin(question, entry, catalog, ask)
@@ -219,7 +236,12 @@ class Cache:
         started = self._clock.monotonic()
         found = self._memory.find(exact)
         kept = found.entry if found is not None else None
-        if found is not None and kept is not None and found.catalog is not catalog:
+        # What rules look at is not in the key: the right model of one request may be another's wrong.
+        if (
+            found is not None
+            and kept is not None
+            and (found.catalog is not catalog or catalog.rules)
+        ):
             standing = await self._router.standing(kept.answer.model, request, prompt, catalog)
             if standing is Standing.WORSE:
                 kept = None
@@ -300,9 +322,10 @@ class Cache:
         request, prompt = flight.draft.request, flight.draft.prompt
         assert prompt is not None
         if request.cache is CachePolicy.REFRESH:
-            return await self._ask(flight, question, ask, _REFRESHED, None, catalog)
+            vector = await self._reader.vector_of(question, asking=len(self._flights))
+            return await self._ask(flight, question, ask, _REFRESHED, vector, catalog)
         admits = self._admits(request, prompt, catalog)
-        while True:
+        for _ in range(_MOST_LEADERS):
             forgotten = self._memory.forgotten
             found = await self._reader.find_or_lead(question)
             if isinstance(found, CacheEntry) and await admits(found):
@@ -314,6 +337,7 @@ class Cache:
             heard = await self._listen(flight, question, catalog)
             if heard is not None:
                 return heard
+        # Who has waited for several in vain asks without: nobody can say what is wrong there.
         is_led = found is Lead.OURS
         landing: Landing | None = Landing()
         if is_led:
@@ -321,9 +345,8 @@ class Cache:
         try:
             similar = await self._reader.find_similar(question, admits, asking=len(self._flights))
             if similar.entry is not None:
-                result = await self._give(flight, similar.entry, similar.verdict, catalog)
-                landing = Landing(similar.entry.answer, source_id=similar.entry.id)
-                return result
+                # Others find it by themselves: it is a hit for them as well.
+                return await self._give(flight, similar.entry, similar.verdict, catalog)
             result = await self._ask(
                 flight, question, ask, similar.verdict, similar.vector, catalog, is_led=is_led
             )
@@ -348,9 +371,8 @@ class Cache:
         model = catalog.models[kept.answer.model]
         assert draft.prompt is not None
         self._count_use(draft.request, draft.prompt, kept, verdict)
-        if not flight.events:
-            draft.take(kept.answer, model, verdict)
-            await _tell(draft, flight.emit, is_whole=True)
+        draft.take(kept.answer, model, verdict)
+        await _tell_all(flight)
         return Found(kept.answer, model, verdict)
 
     async def _ask(
@@ -453,13 +475,22 @@ class Cache:
         emit = _going_on(flight)
         landing = Landing()
         try:
-            async for event in self._remote_flights.follow(question.flight):
-                if isinstance(event, Landing):
-                    landing = event
-                    break
-                await emit(event)
+            async with (
+                asyncio.timeout_at(self._deadline_of(draft)),
+                aclosing(self._remote_flights.follow(question.flight)) as events,
+            ):
+                async for event in events:
+                    if isinstance(event, Landing):
+                        landing = event
+                        break
+                    await emit(event)
         except StorageUnavailable:
             return None
+        except TimeoutError:
+            raise TimeLimitReached(
+                "The same was being asked on another replica, and was not answered in time. Raise "
+                "parameters.timeoutMs, or ask for fewer tokens."
+            ) from None
         finally:
             draft.provider_intervals.append((started, self._clock.monotonic()))
         if landing.error is not None:
@@ -472,10 +503,17 @@ class Cache:
             source_id=landing.source_id,
         )
         model = catalog.models[landing.answer.model]
-        if not flight.events:
-            draft.take(landing.answer, model, verdict)
-            await _tell(draft, flight.emit, is_whole=True)
+        draft.take(landing.answer, model, verdict)
+        await _tell_all(flight)
         return Found(landing.answer, model, verdict)
+
+    def _deadline_of(self, draft: LedgerEntry) -> float | None:
+        """Until when the caller waits. The time goes on if a model has to be asked after all."""
+        assert draft.prompt is not None
+        timeout_ms = parameters_of(draft.request, draft.prompt).timeout_ms
+        if draft.deadline_at is None and timeout_ms is not None:
+            draft.deadline_at = asyncio.get_running_loop().time() + timeout_ms / 1000
+        return draft.deadline_at
 
 
 _REFRESHED = CacheVerdict(CacheOutcome.BYPASSED, "The request asked for a new answer, to be kept.")
@@ -492,6 +530,28 @@ def _going_on(flight: Flight) -> Emit:
         await flight.emit(event)
 
     return emit
+
+
+async def _tell_all(flight: Flight) -> None:
+    """The answer that is there, but for what has been told of it; anew where that was another's."""
+    draft = flight.draft
+    assert draft.model is not None
+    if not flight.events:
+        await _tell(draft, flight.emit, is_whole=True)
+    elif _told(flight.events) != "".join(draft.text):
+        await flight.emit(CompletionRestarted(draft.model.id, ErrorCode.STREAM_INTERRUPTED))
+        await flight.emit(TextDelta("".join(draft.text)))
+
+
+def _told(events: Sequence[ProgressEvent]) -> str:
+    """The text that stands after ``events``."""
+    texts: list[str] = []
+    for event in events:
+        if isinstance(event, CompletionRestarted):
+            texts.clear()
+        elif isinstance(event, TextDelta):
+            texts.append(event.text)
+    return "".join(texts)
 
 
 async def _tell(entry: LedgerEntry, emit: Emit, *, is_whole: bool = False) -> None:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeAlias
+from uuid import UUID
 
 import structlog
 
@@ -20,6 +21,7 @@ from assistant.domain.cache import (
 from assistant.domain.completion import Completion, CompletionRequest
 from assistant.domain.ports import CacheStore, Embedder, Telemetry
 from assistant.errors import AssistantError
+from assistant.services.bounded_cache import BoundedCache
 from assistant.services.cache import FollowUp
 from assistant.services.wording import failing_guard, read_wording
 
@@ -32,6 +34,8 @@ _AT_ONCE = 2
 _BUSY_COMPLETIONS = 64
 # Two answers of a model to one question are seldom the same words.
 _SAME_ANSWER_SIMILARITY = 0.85
+# Entries that are remembered to have been renewed, or tried to be.
+_MOST_RENEWED = 10_000
 
 
 class CacheFollowUps:
@@ -58,6 +62,7 @@ class CacheFollowUps:
         self._telemetry = telemetry
         self._chance = chance
         self._shadow_share = shadow_share
+        self._renewed: BoundedCache[UUID, UUID] = BoundedCache(_MOST_RENEWED)
 
     async def watch(self) -> None:
         """Look after hits as they come, until cancelled."""
@@ -85,6 +90,11 @@ class CacheFollowUps:
             log.exception("cache_follow_up_failed")
 
     async def _renew(self, one: FollowUp) -> None:
+        # Once for an entry: a new answer that fails, or is none to be kept, would be asked for with
+        # every hit that there is until the entry expires.
+        if self._renewed.get(one.hit.id) is not None:
+            return
+        self._renewed.put(one.hit.id, one.hit.id)
         newest = await self._store.find(one.hit.key)
         # Another hit, here or on another replica, may have had it made anew meanwhile.
         if newest is not None and newest.id == one.hit.id:
@@ -100,15 +110,18 @@ class CacheFollowUps:
             self._telemetry.cache_shadow_checked(ShadowVerdict.FAILED)
             raise
         tenant_id = hit.key.tenant_id
+        # The model took its time: somebody else may have judged the entry meanwhile.
+        now = await self._store.get_entry(tenant_id, hit.id)
+        current = hit.min_similarity if now is None else now.min_similarity
         if is_same:
             self._telemetry.cache_shadow_checked(ShadowVerdict.SAME)
-            least = relaxed(hit.min_similarity, one.base)
-            if least < hit.min_similarity:
+            least = relaxed(current, one.base)
+            if least < current:
                 await self._store.judge(tenant_id, hit.id, least)
         else:
             self._telemetry.cache_shadow_checked(ShadowVerdict.DIFFERENT)
             log.warning("semantic_hit_differs", entry_id=str(hit.id), similarity=verdict.similarity)
-            least = tightened(hit.min_similarity, verdict.similarity)
+            least = tightened(current, verdict.similarity)
             await self._store.judge(tenant_id, hit.id, least, verdict.wording)
 
     async def _says_the_same(self, one: str, other: str) -> bool:

@@ -28,7 +28,10 @@ from assistant.services.selection import (
 
 # Part of every key: another way to make them must not meet the old ones.
 _FORM = "1"
-_TEXT_SEPARATOR = "\n\n"
+TEXT_SEPARATOR = "\x1e"
+"""Between the texts of a wording that are variables; no text that may differ holds it."""
+# 256 word pieces, of which few have more than eight characters; reading more would take the time.
+_LONGEST_WORDING = 2_000
 
 # What only one person can be meant by. Rough on purpose: what looks like it is not shared.
 # Every repetition is bounded, and none can begin where another one of the same may go on.
@@ -94,10 +97,14 @@ def question_of(
     exact: CacheKey,
     id_: UUID,
     embedder_id: str,
+    *,
+    has_rules: bool = False,
 ) -> Question:
     """Everything that ``request`` is looked up by; ``id_`` is the completion that asks.
 
     Who asks and how the answer is to be go into both keys, the wording into ``exact`` alone.
+    ``has_rules``: what rules look at may send requests that are otherwise the same to different
+    models. These cannot share a call, because nobody asks which model is right once it runs.
     """
     settings = settings_of(prompt)
     wording, rest = _wording(request, prompt, settings)
@@ -108,9 +115,21 @@ def question_of(
     # A refresh wants an answer that nobody has begun to make before it was asked for.
     is_refresh = request.cache is CachePolicy.REFRESH
     flight = _digest(
-        [exact.exact.hex(), timeout_ms, on_interruption_of(request, prompt), is_refresh]
+        [
+            exact.exact.hex(),
+            timeout_ms,
+            on_interruption_of(request, prompt),
+            is_refresh,
+            _seen_by_rules(request) if has_rules else None,
+        ]
     )
     return Question(exact, FlightKey(exact.tenant_id, flight, id_), settings)
+
+
+def _seen_by_rules(request: CompletionRequest) -> list[JsonValue]:
+    """What rules look at and the keys leave out."""
+    caller = request.caller
+    return [caller.user_id, caller.service_id, request.feature, request.metadata]
 
 
 def _how(request: CompletionRequest, prompt: RenderedPrompt) -> list[JsonValue]:
@@ -158,15 +177,20 @@ def _wording(
     if last.role is not MessageRole.USER:
         return None, None
     if prompt.version is None:
-        return last.content, _said(before)
+        return (last.content, _said(before)) if _may_differ(last.content) else (None, None)
     names = [name for name in settings.variables if name in prompt.variables]
     if not settings.variables and len(prompt.variables) == 1:
         names = list(prompt.variables)
     texts = [text for name in names if isinstance(text := prompt.variables[name], str)]
-    if not texts or len(texts) != len(names) or not all(text.strip() for text in texts):
+    if not texts or len(texts) != len(names) or not all(map(_may_differ, texts)):
         return None, None
     others = {name: value for name, value in prompt.variables.items() if name not in names}
-    return _TEXT_SEPARATOR.join(texts), [_said(before), names, others]
+    return TEXT_SEPARATOR.join(texts), [_said(before), names, others]
+
+
+def _may_differ(text: str) -> bool:
+    """Whether there is something to compare, and not more than fits an embedder."""
+    return bool(text.strip()) and len(text) <= _LONGEST_WORDING and TEXT_SEPARATOR not in text
 
 
 def _said(messages: Sequence[Message]) -> list[JsonValue]:
@@ -174,7 +198,9 @@ def _said(messages: Sequence[Message]) -> list[JsonValue]:
 
 
 def _is_personal(prompt: RenderedPrompt) -> bool:
+    # What callers say, wherever a prompt prints it; not the prompt's own system message.
     texts = [m.content for m in prompt.messages if m.role is not MessageRole.SYSTEM]
+    texts.append(_json(prompt.variables))
     return any(_PERSONAL.search(normalize("NFKC", text)) for text in texts)
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, TypeVar
 
+import structlog
+
 from assistant.domain.cache import (
     CacheEntry,
     CacheLevel,
@@ -19,10 +21,12 @@ from assistant.domain.cache import (
     Lead,
 )
 from assistant.domain.ports import CacheStore, Clock, Embedder, FlightStore, Telemetry, Vector
-from assistant.errors import AssistantError, ProviderUnavailable
-from assistant.services.cache_keys import Question
+from assistant.errors import AssistantError
+from assistant.services.cache_keys import TEXT_SEPARATOR, Question
 from assistant.services.embedding_budget import EmbeddingBudget
-from assistant.services.wording import Wording, failing_guard, read_wording
+from assistant.services.wording import Guard, Wording, failing_guard, read_wording
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -104,21 +108,10 @@ class CacheReader:
         key = question.key
         if key.wording is None:
             return Similar(None, _miss("It is not kept yet; only the very same request would do."))
-        if not self._budget.allows(asking):
-            self._count(CacheLevel.SEMANTIC, CacheLookup.SKIPPED, self._clock.monotonic())
-            return Similar(
-                None, _miss("It is not kept yet; there was too much to do to look by meaning.")
-            )
         wording = read_wording(key.wording)
-        try:
-            vector = await self._embed(wording)
-        except _NotEmbedded as error:
-            self._count(CacheLevel.SEMANTIC, error.outcome, self._clock.monotonic())
-            return Similar(None, _miss("It is not kept yet, and could not be embedded in time."))
+        vector, why_not = await self._embed(wording, asking)
         if vector is None:
-            return Similar(
-                None, _miss("It is not kept yet, and is too long to be found by meaning.")
-            )
+            return Similar(None, _miss(f"It is not kept yet{why_not}"))
         found, failure, started = await self._look(self._store.find_similar(key, vector, _NEAREST))
         if found is None:
             self._count(CacheLevel.SEMANTIC, failure or CacheLookup.ERROR, started)
@@ -127,17 +120,34 @@ class CacheReader:
         self._count(CacheLevel.SEMANTIC, _outcome(entry), started)
         return Similar(entry, verdict, vector)
 
-    async def _embed(self, wording: Wording) -> Vector | None:
-        """None where the vector would not reflect the whole text."""
+    async def vector_of(self, question: Question, *, asking: int = 1) -> Vector | None:
+        """By what ``question`` is to be found in other words; None where it is not to be."""
+        wording = question.key.wording
+        return None if wording is None else (await self._embed(read_wording(wording), asking))[0]
+
+    async def _embed(self, wording: Wording, asking: int) -> tuple[Vector | None, str]:
+        """The vector that reflects the whole text, else why there is none."""
         text = wording.canonical
-        if not text or not self._embedder.covers(text):
-            return None
+        if not self._budget.allows(asking):
+            self._count(CacheLevel.SEMANTIC, CacheLookup.SKIPPED, self._clock.monotonic())
+            return None, "; there was too much to do to look by meaning."
         started = self._clock.monotonic()
         try:
+            if not text or not self._embedder.covers(text):
+                return None, ", and is too long to be found by meaning."
             async with asyncio.timeout(_EMBEDDING_TIMEOUT_S):
-                return (await self._embedder.embed([text]))[0]
+                return (await self._embedder.embed([text]))[0], ""
+        except TimeoutError:
+            outcome = CacheLookup.TIMEOUT
+        except AssistantError:
+            outcome = CacheLookup.ERROR
+        except Exception:
+            log.exception("wording_not_embedded")
+            outcome = CacheLookup.ERROR
         finally:
             self._budget.spend(self._clock.monotonic() - started)
+        self._count(CacheLevel.SEMANTIC, outcome, started)
+        return None, ", and could not be embedded in time."
 
     async def _choose(
         self,
@@ -151,7 +161,9 @@ class CacheReader:
         missed: CacheVerdict | None = None
         for entry, similarity in nearest:
             least = max(question.settings.min_similarity, entry.min_similarity)
-            guard, reason = await self._objection(wording, entry, similarity, least, admits)
+            guard, reason = await self._objection(
+                question, wording, entry, similarity, least, admits
+            )
             verdict = CacheVerdict(
                 CacheOutcome.SEMANTIC if reason is None else CacheOutcome.MISS,
                 reason or "The same was asked in other words.",
@@ -168,14 +180,20 @@ class CacheReader:
         return None, missed or _miss("Nothing that asks the like is kept.")
 
     async def _objection(
-        self, wording: Wording, entry: CacheEntry, similarity: float, least: float, admits: Admits
+        self,
+        question: Question,
+        wording: Wording,
+        entry: CacheEntry,
+        similarity: float,
+        least: float,
+        admits: Admits,
     ) -> tuple[str | None, str | None]:
         """The guard that forbids ``entry`` to answer, if one does, and why it must not, if so."""
         if similarity < least:
             return None, f"The nearest question is not near enough: {similarity:.4f} < {least:.4f}."
         if wording_digest(wording) in entry.rejected:
             return REPORTED, "The nearest question was found to be another one before."
-        guard = failing_guard(wording, read_wording(entry.key.wording or ""))
+        guard = _failing_guard(wording, question.key.wording or "", entry.key.wording or "")
         if guard is not None:
             return guard.value, f"The nearest question differs in what matters ({guard.value})."
         if not await admits(entry):
@@ -222,6 +240,16 @@ class CacheReader:
 async def _ignoring(work: Awaitable[None]) -> None:
     with suppress(AssistantError):
         await work
+
+
+def _failing_guard(wording: Wording, asked: str, answered: str) -> Guard | None:
+    """The guard that objects. Of several texts each is compared: no word may change its place."""
+    ours, theirs = asked.split(TEXT_SEPARATOR), answered.split(TEXT_SEPARATOR)
+    if len(ours) == 1:
+        return failing_guard(wording, read_wording(answered))
+    pairs = zip(ours, theirs, strict=True)
+    guards = (failing_guard(read_wording(one), read_wording(other)) for one, other in pairs)
+    return next((guard for guard in guards if guard is not None), None)
 
 
 def wording_digest(wording: Wording) -> bytes:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.services.wording import failing_guard, read_wording
-from assistant.services.wording_text import word_list
+from assistant.services.wording.text import word_list
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=200)
 _SMALL_WORDS = """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from assistant.services.wording_language import words_for
-from assistant.services.wording_text import word_set
+from assistant.services.wording.language import words_for
+from assistant.services.wording.text import word_set
 
 VERBS = word_set(
     """

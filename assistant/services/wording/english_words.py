@@ -6,7 +6,7 @@ words are here, the more slips of the pen are seen as such, and the fewer are se
 
 from __future__ import annotations
 
-from assistant.services.wording_text import word_set
+from assistant.services.wording.text import word_set
 
 VERBS = word_set(
     """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assistant.services.wording_language import Language, Tense
-from assistant.services.wording_phrases import read_phrases
-from assistant.services.wording_spanish_meanings import (
+from assistant.services.wording.language import Language, Tense
+from assistant.services.wording.phrases import read_phrases
+from assistant.services.wording.spanish_meanings import (
     EMPTY,
     EXPANSIONS,
     FILLERS,
@@ -17,9 +17,9 @@ from assistant.services.wording_spanish_meanings import (
     ORDINALS,
     TELLTALES,
 )
-from assistant.services.wording_spanish_phrases import ANYWHERE, STARTS
-from assistant.services.wording_spanish_synonyms import OPPOSITES, SYNONYMS
-from assistant.services.wording_spanish_words import (
+from assistant.services.wording.spanish_phrases import ANYWHERE, STARTS
+from assistant.services.wording.spanish_synonyms import OPPOSITES, SYNONYMS
+from assistant.services.wording.spanish_words import (
     LOOKALIKES,
     MISSPELT,
     VERBS,
@@ -27,7 +27,7 @@ from assistant.services.wording_spanish_words import (
     base_form,
     fold,
 )
-from assistant.services.wording_text import word_set
+from assistant.services.wording.text import word_set
 
 _VERBATIM = word_set(
     """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from assistant.services.wording_english_words import LOOKALIKES, VERBS, VOCABULARY
-from assistant.services.wording_language import words_for
-from assistant.services.wording_text import word_set
+from assistant.services.wording.english_words import LOOKALIKES, VERBS, VOCABULARY
+from assistant.services.wording.language import words_for
+from assistant.services.wording.text import word_set
 
 _KNOWN = VOCABULARY | LOOKALIKES
 

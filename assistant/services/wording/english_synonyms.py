@@ -5,7 +5,7 @@ Synonyms raise hits; opposites only give the guard its name: no table need be co
 
 from __future__ import annotations
 
-from assistant.services.wording_language import opposites, words_for
+from assistant.services.wording.language import opposites, words_for
 
 SYNONYMS = words_for(
     """

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from assistant.services.wording_english import ENGLISH
-from assistant.services.wording_german import GERMAN
-from assistant.services.wording_language import Language, Tense
-from assistant.services.wording_meaning import Guard, Meaning
-from assistant.services.wording_numbers import read_numbers
-from assistant.services.wording_phrases import rewrite, sentences, without_openers
-from assistant.services.wording_spanish import SPANISH
-from assistant.services.wording_spelling import Spelling
-from assistant.services.wording_text import BREAKS, LITERAL, take_apart, word_set
+from assistant.services.wording.english import ENGLISH
+from assistant.services.wording.german import GERMAN
+from assistant.services.wording.language import Language, Tense
+from assistant.services.wording.meaning import Guard, Meaning
+from assistant.services.wording.numbers import read_numbers
+from assistant.services.wording.phrases import rewrite, sentences, without_openers
+from assistant.services.wording.spanish import SPANISH
+from assistant.services.wording.spelling import Spelling
+from assistant.services.wording.text import BREAKS, LITERAL, take_apart, word_set
 
 _LONGEST_WORD = 40  # characters; longer ones are no words, and are not kept in mind
 _CACHED_WORDS = 20_000

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from assistant.services.wording_meaning import Guard, Meaning
-from assistant.services.wording_phrases import Phrases
+from assistant.services.wording.meaning import Guard, Meaning
+from assistant.services.wording.phrases import Phrases
 
 
 class Tense(StrEnum):

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from assistant.services.wording_language import Language, Tense
-from assistant.services.wording_meaning import Guard, Meaning
-from assistant.services.wording_reading import language_of, read
-from assistant.services.wording_text import LITERAL
+from assistant.services.wording.language import Language, Tense
+from assistant.services.wording.meaning import Guard, Meaning
+from assistant.services.wording.reading import language_of, read
+from assistant.services.wording.text import LITERAL
 
 __all__ = ["Guard", "Wording", "failing_guard", "read_wording"]
 

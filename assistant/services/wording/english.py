@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assistant.services.wording_english_forms import IRREGULAR, MISSPELT, american, base_form
-from assistant.services.wording_english_meanings import (
+from assistant.services.wording.english_forms import IRREGULAR, MISSPELT, american, base_form
+from assistant.services.wording.english_meanings import (
     AUXILIARIES,
     CONTRACTIONS,
     EMPTY,
@@ -17,13 +17,13 @@ from assistant.services.wording_english_meanings import (
     ORDINALS,
     TELLTALES,
 )
-from assistant.services.wording_english_phrases import ANYWHERE, STARTS
-from assistant.services.wording_english_synonyms import OPPOSITES, SYNONYMS
-from assistant.services.wording_english_words import ADJECTIVES, LOOKALIKES, VERBS, VOCABULARY
-from assistant.services.wording_language import Language, Tense
-from assistant.services.wording_meaning import Guard
-from assistant.services.wording_phrases import read_phrases
-from assistant.services.wording_text import BREAKS, word_set
+from assistant.services.wording.english_phrases import ANYWHERE, STARTS
+from assistant.services.wording.english_synonyms import OPPOSITES, SYNONYMS
+from assistant.services.wording.english_words import ADJECTIVES, LOOKALIKES, VERBS, VOCABULARY
+from assistant.services.wording.language import Language, Tense
+from assistant.services.wording.meaning import Guard
+from assistant.services.wording.phrases import read_phrases
+from assistant.services.wording.text import BREAKS, word_set
 
 _VERBATIM = word_set(
     """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from assistant.services.wording_language import expansions, meanings, values, words_for
-from assistant.services.wording_meaning import Guard
-from assistant.services.wording_text import word_list, word_set
+from assistant.services.wording.language import expansions, meanings, values, words_for
+from assistant.services.wording.meaning import Guard
+from assistant.services.wording.text import word_list, word_set
 
 TELLTALES = word_set(
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assistant.services.wording_german_meanings import (
+from assistant.services.wording.german_meanings import (
     COUNTING,
     EMPTY,
     EXPANSIONS,
@@ -15,9 +15,9 @@ from assistant.services.wording_german_meanings import (
     ORDINALS,
     TELLTALES,
 )
-from assistant.services.wording_german_phrases import ANYWHERE, STARTS
-from assistant.services.wording_german_synonyms import OPPOSITES, SYNONYMS
-from assistant.services.wording_german_words import (
+from assistant.services.wording.german_phrases import ANYWHERE, STARTS
+from assistant.services.wording.german_synonyms import OPPOSITES, SYNONYMS
+from assistant.services.wording.german_words import (
     IRREGULAR_VERBS,
     LOOKALIKES,
     MISSPELT,
@@ -26,10 +26,10 @@ from assistant.services.wording_german_words import (
     base_form,
     fold,
 )
-from assistant.services.wording_language import Language, Tense
-from assistant.services.wording_meaning import Guard
-from assistant.services.wording_phrases import read_phrases
-from assistant.services.wording_text import BREAKS, word_set
+from assistant.services.wording.language import Language, Tense
+from assistant.services.wording.meaning import Guard
+from assistant.services.wording.phrases import read_phrases
+from assistant.services.wording.text import BREAKS, word_set
 
 _VERBATIM = word_set(
     """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from assistant.services.wording_language import expansions, meanings, words_for
-from assistant.services.wording_meaning import Guard
-from assistant.services.wording_text import word_list, word_set
+from assistant.services.wording.language import expansions, meanings, words_for
+from assistant.services.wording.meaning import Guard
+from assistant.services.wording.text import word_list, word_set
 
 TELLTALES = word_set(
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assistant.services.wording_language import opposites, words_for
+from assistant.services.wording.language import opposites, words_for
 
 SYNONYMS = words_for(
     """

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from assistant.services.wording_text import BREAKS, ENDS
+from assistant.services.wording.text import BREAKS, ENDS
 
 _LONGEST_GAP = 6
 _MOST_OPENERS = 8  # "Hi, could you please tell me ..." are four
