@@ -192,6 +192,7 @@ def create_app(settings: Settings) -> Starlette:
             cache_store, flights = PostgresCache(db), PostgresFlights(db)
             stack.push_async_callback(flights.close)
             stack.push_async_callback(cache_store.close)
+            await cache_store.start()
             cache = Cache(
                 store=cache_store,
                 flights=flights,

@@ -111,10 +111,10 @@ class Settings(BaseSettings):
         description="How long answers are kept, where a prompt is silent.",
     )
     cache_lookup_timeout_ms: int = Field(
-        20, ge=1, description="For each look into the database; then the model is asked."
+        20, ge=1, le=10_000, description="For each look into the database; then the model is asked."
     )
     cache_max_entry_bytes: int = Field(
-        262_144, ge=1_000, description="Longer answers are not kept."
+        262_144, ge=1_000, le=10_000_000, description="Longer answers are not kept."
     )
     cache_max_bytes_per_tenant: int = Field(
         1_073_741_824, ge=1_000_000, description="What is worth least makes room, within a minute."

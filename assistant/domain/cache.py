@@ -28,6 +28,8 @@ MARGIN = 0.01
 RELAXATION = 0.002
 """What a right hit takes back: a wrong one weighs as much as five right ones."""
 
+_MOST_VARIABLES = 20
+
 LONGEST_TTL_S = 30 * 24 * 3600
 """No entry outlives it: a month's partition can be dropped when all in it are older."""
 
@@ -86,11 +88,16 @@ class CacheSettings:
                 ("ttlSeconds", self.ttl_s, 0, LONGEST_TTL_S),
                 ("minSimilarity", self.min_similarity, 0.8, 1),
                 ("maxTemperature", self.max_temperature, 0, 2),
-                ("variables", len(self.variables), 0, 20),
             )
             # NaN compares false with everything, so "not inside" refuses it too.
             if value is not None and not lowest <= value <= highest
         ]
+        if len(self.variables) > _MOST_VARIABLES:
+            problems.append(
+                BadUserInput(
+                    f"variables takes at most {_MOST_VARIABLES} names.", path=("variables",)
+                )
+            )
         if problems:
             raise BadUserInput.joined(problems)
 

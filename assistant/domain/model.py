@@ -127,6 +127,15 @@ class Model:
         """``provider/name``, as in ``ollama/llama3.2:3b``."""
         return f"{self.provider}/{self.name}"
 
+    def is_twin_of(self, other: Model) -> bool:
+        """Whether both are one model on two hosts, for the same money."""
+        return (
+            self.name == other.name
+            and self.is_local == other.is_local
+            and self.input_price == other.input_price
+            and self.output_price == other.output_price
+        )
+
 
 class ModelChanges(TypedDict, total=False):
     """Fields of a Model that an administrator changes; those that are absent stay as they are."""

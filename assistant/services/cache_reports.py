@@ -108,7 +108,8 @@ class CacheReports:
         if verdict is None or not verdict.outcome.is_hit:
             raise BadUserInput(
                 "The answer to this completion did not come from the cache; its `cache` says "
-                "EXACT, SEMANTIC or COALESCED where one did.",
+                "EXACT, SEMANTIC or COALESCED where one did. For a new answer in place of one that "
+                "a model gave, ask again with `cache: REFRESH`.",
                 path=("completionId",),
             )
         if verdict.source_id is None:
@@ -130,6 +131,9 @@ class CacheReports:
             await self._store.judge(tenant_id, entry.id, limit, verdict.wording)
             return CacheReport(min_similarity=limit)
         limit = relaxed(entry.min_similarity, await self._usual(tenant_id, entry))
+        # A hit that would be none any more says nothing: somebody has called it wrong.
+        if verdict.similarity < entry.min_similarity:
+            limit = entry.min_similarity
         if limit != entry.min_similarity:
             await self._store.judge(tenant_id, entry.id, limit)
         return CacheReport(min_similarity=limit)

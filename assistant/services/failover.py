@@ -325,13 +325,7 @@ def _started(entry: LedgerEntry, model: Model) -> CompletionStarted:
 def _is_same_model(candidate: Candidate, first: Candidate) -> bool:
     """Whether two hosts run the same model for the same money, and none was to come before."""
     one, other = candidate.model, first.model
-    return one is other or (
-        candidate.tier == first.tier
-        and one.name == other.name
-        and one.is_local == other.is_local
-        and one.input_price == other.input_price
-        and one.output_price == other.output_price
-    )
+    return one is other or (candidate.tier == first.tier and one.is_twin_of(other))
 
 
 def _telling(known: AssistantError | None, error: AssistantError) -> AssistantError:

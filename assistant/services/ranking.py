@@ -27,7 +27,7 @@ class Ranking:
 
     def key(self, model: Model, strategy: RoutingStrategy, catalog: ModelCatalog) -> _Key:
         """What a strategy sorts by."""
-        return (*_fixed(model, strategy), *self._moving(model, catalog))
+        return (*rank_of(model, strategy), *self._moving(model, catalog))
 
     def every(
         self, tenant_id: str, catalog: ModelCatalog, strategy: RoutingStrategy, *, usable: bool
@@ -53,8 +53,11 @@ class Ranking:
         return (latency_s, model.input_price + model.output_price, model.preference, model.id)
 
 
-def _fixed(model: Model, strategy: RoutingStrategy) -> _Key:
-    """What comes before latency. Models that serve only some tasks always come last."""
+def rank_of(model: Model, strategy: RoutingStrategy) -> _Key:
+    """What comes before latency: of equal ones the quickest is tried first, whichever that is.
+
+    Models that serve only some tasks always come last.
+    """
     price = model.input_price + model.output_price
     limited = model.tasks is not None
     match strategy:
@@ -69,10 +72,10 @@ def _fixed(model: Model, strategy: RoutingStrategy) -> _Key:
 
 
 def _runs(models: Iterable[Model], strategy: RoutingStrategy) -> _Runs:
-    def fixed(model: Model) -> _Key:
-        return _fixed(model, strategy)
+    def rank(model: Model) -> _Key:
+        return rank_of(model, strategy)
 
-    return tuple(tuple(run) for _, run in groupby(sorted(models, key=fixed), key=fixed))
+    return tuple(tuple(run) for _, run in groupby(sorted(models, key=rank), key=rank))
 
 
 def _is_usable(model: Model) -> bool:

@@ -22,6 +22,7 @@ from assistant.domain.route import (
 from assistant.domain.tokens import TokenCount
 from assistant.services.circuits import Circuits
 from assistant.services.eligibility import Obstacle, find_obstacle, refusal
+from assistant.services.ranking import rank_of
 from assistant.services.selection import (
     Selection,
     Selector,
@@ -110,15 +111,17 @@ class Router:
         """
         weighing = await self._weigh(request, prompt, catalog, usable=False)
         selection = weighing.selection
-        is_fastest = selection.strategy is RoutingStrategy.FASTEST
+        given = catalog.models.get(model_id)
         standing = Standing.BEST
         for model in selection.models:
             obstacle = weighing.obstacles[model.id]
             if model.id == model_id:
                 is_usable = obstacle in (None, Obstacle.NOT_AVAILABLE)
                 return standing if is_usable else Standing.WORSE
+            if obstacle is not None or model.id in selection.hedged:
+                continue
             # Who is the fastest changes with every call, and answers no better.
-            if obstacle is not None or is_fastest or model.id in selection.hedged:
+            if given is not None and _are_equal(model, given, selection):
                 continue
             if self._circuits.state(key_of(model, catalog.providers[model.provider])) is (
                 CircuitState.OPEN
@@ -213,6 +216,21 @@ class Router:
             after = "after the models of" if model.id in selection.tiers else "by"
             return True, f"{after} the rule {selection.rule_name}"
         return True, f"by {selection.strategy or RoutingStrategy.LOCAL_FIRST}"
+
+
+def _are_equal(one: Model, other: Model, selection: Selection) -> bool:
+    """Whether only how quick or busy they are decides which of the two is asked first."""
+    tier = selection.tiers.get(one.id, 0)
+    if tier != selection.tiers.get(other.id, 0):
+        return False
+    # What a group or a rule lists is asked as it is listed, where no strategy sorts it.
+    is_listed = selection.name is not None or (selection.rule_name is not None and tier == 0)
+    if one.is_twin_of(other):
+        return True
+    if selection.strategy is None and is_listed:
+        return False
+    strategy = selection.strategy or RoutingStrategy.LOCAL_FIRST
+    return rank_of(one, strategy) == rank_of(other, strategy)
 
 
 def _cheapest_first(

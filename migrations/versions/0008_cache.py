@@ -339,6 +339,8 @@ def _writing() -> None:
         DECLARE
             kept        record;
             is_replaced boolean;
+            learnt      double precision;
+            parted      bytea[];
         BEGIN
             FOR kept IN
                 SELECT k.*, decode(k.key_hex, 'hex') AS key
@@ -355,7 +357,7 @@ def _writing() -> None:
                     DELETE FROM public.cache_entries AS e
                     WHERE e.tenant_id = kept.tenant_id AND e.key = kept.key
                       AND e.created_at <= kept.created_at
-                    RETURNING e.id
+                    RETURNING e.id, e.min_similarity, e.rejected
                 ), free AS (
                     SELECT u.id FROM public.cache_entry_uses AS u
                     WHERE u.tenant_id = kept.tenant_id AND u.id IN (SELECT gone.id FROM gone)
@@ -370,7 +372,10 @@ def _writing() -> None:
                     FROM used HAVING count(*) > 0
                     ON CONFLICT DO NOTHING
                 )
-                SELECT count(*) > 0 INTO is_replaced FROM gone;
+                -- What was learnt of the old answer's questions is as true of the new one's.
+                SELECT count(*) > 0, max(gone.min_similarity),
+                       ARRAY(SELECT DISTINCT r FROM gone, unnest(gone.rejected) AS r LIMIT 32)
+                INTO is_replaced, learnt, parted FROM gone;
                 INSERT INTO public.cache_entries (
                     tenant_id, id, created_at, key, scope, wording, embedding, min_similarity,
                     rejected, answer, model, prompt_name, prompt_version_id, request, tokens,
@@ -378,9 +383,9 @@ def _writing() -> None:
                 VALUES (
                     kept.tenant_id, kept.id, kept.created_at, kept.key,
                     decode(kept.scope_hex, 'hex'), kept.wording, kept.embedding::public.vector,
-                    kept.min_similarity,
-                    ARRAY(SELECT decode(hex, 'hex')
-                          FROM json_array_elements_text(kept.rejected_hex) AS hex),
+                    greatest(kept.min_similarity, learnt),
+                    parted || ARRAY(SELECT decode(hex, 'hex')
+                                    FROM json_array_elements_text(kept.rejected_hex) AS hex),
                     kept.answer::json, kept.model, kept.prompt_name, kept.prompt_version_id,
                     kept.request::json, kept.tokens, kept.cost, kept.size_bytes, kept.fresh_until,
                     kept.expires_at);

@@ -808,3 +808,17 @@ async def test_a_month_in_the_past_has_no_place(cache: PostgresCache) -> None:
         await cache.keep(replace(an_entry(), id=ancient))
 
     await cache.keep(an_entry())
+
+
+async def test_what_was_learnt_of_an_answer_holds_for_the_one_that_takes_its_place(
+    cache: PostgresCache,
+) -> None:
+    old = an_entry(age_s=5)
+    await cache.keep(old)
+    await cache.judge("acme", old.id, 0.98, b"w" * 32)
+
+    await cache.keep(new := an_entry(old.key))
+
+    found = await cache.find(old.key)
+    assert found is not None
+    assert (found.id, found.min_similarity, found.rejected) == (new.id, 0.98, (b"w" * 32,))

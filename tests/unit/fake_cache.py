@@ -100,7 +100,14 @@ class FakeCacheStore:
         ]
         for each in older:
             del self.entries[key.tenant_id, each.id]
-        self.entries[key.tenant_id, entry.id] = entry
+        # What was learnt of the old answer's questions is as true of the new one's.
+        learnt = max((each.min_similarity for each in older), default=0.0)
+        parted = tuple(digest for each in older for digest in each.rejected)
+        self.entries[key.tenant_id, entry.id] = replace(
+            entry,
+            min_similarity=max(entry.min_similarity, learnt),
+            rejected=(*parted, *entry.rejected),
+        )
         if older:
             self._announce(key.tenant_id, key.exact)
 

@@ -29,6 +29,7 @@ from assistant.domain.completion import (
     TextDelta,
     ToolCallDelta,
 )
+from assistant.domain.route import key_of
 from assistant.errors import ProviderUnavailable, StorageUnavailable
 from assistant.services.cache import CacheLimits
 from assistant.services.cache_keys import exact_key_of, question_of
@@ -46,6 +47,13 @@ def cached_world(provider: FakeProvider | None = None, **fields: object) -> Worl
     row = model(ID, input_price=Decimal(1_000), output_price=Decimal(2_000))
     given: dict[str, object] = {"cache_limits": CacheLimits(lookup_timeout_s=5.0)}
     return World({ID: provider or answering("Paris.")}, [row], **(given | fields))  # type: ignore[arg-type]
+
+
+def two_models(**fields: object) -> World:
+    """A world whose cache is on, and whose first model is the one to ask."""
+    rows = [model("ollama/a", preference=1), model("ollama/b", preference=2)]
+    given: dict[str, object] = {"cache_limits": CacheLimits(lookup_timeout_s=5.0)}
+    return World({"ollama/a": answering("A"), "ollama/b": answering("B")}, rows, **(given | fields))  # type: ignore[arg-type]
 
 
 async def ask(
@@ -263,6 +271,15 @@ async def test_refresh_asks_the_model_and_replaces_what_was_kept() -> None:
     assert [entry.id for entry in world.cache_store.entries.values()] == [new.id] != [old.id]
 
 
+async def test_an_answer_that_was_refreshed_is_found_in_other_words_still() -> None:
+    world = cached_world()
+    await ask(world, "What is the capital of France?", cache=CachePolicy.REFRESH)
+
+    hit = await ask(world, "what is the capital of france")
+
+    assert hit.cache is CacheOutcome.SEMANTIC
+
+
 # --------------------------------------------------------------------------- in other words
 
 
@@ -378,6 +395,31 @@ async def test_an_answer_of_a_model_that_is_away_is_given_still() -> None:
     assert (hit.cache, hit.text) == (CacheOutcome.EXACT, "good")
 
 
+@pytest.mark.parametrize(
+    "ids", [("one/m", "two/m"), ("ollama/a", "ollama/b")], ids=["hosts", "equals"]
+)
+async def test_which_of_two_equal_models_is_the_quicker_one_changes_nothing(
+    ids: tuple[str, str],
+) -> None:
+    rows = [model(id_) for id_ in ids]
+    world = World(
+        {id_: answering("A") for id_ in ids}, rows, cache_limits=CacheLimits(lookup_timeout_s=5)
+    )
+    slow, quick = (key_of(row, world.catalog.providers[row.provider]) for row in rows)
+    for key, first_event_s in ((slow, 1.0), (quick, 0.1)):
+        world.latencies.begin(key)
+        world.latencies.end(key, first_event_s)
+    first = await ask(world)
+    for _ in range(50):
+        world.latencies.begin(quick)
+        world.latencies.end(quick, 9.0)
+    world.cache.forget()
+
+    again = await ask(world)
+
+    assert (first.model, again.cache) == (ids[1], CacheOutcome.EXACT)
+
+
 # --------------------------------------------------------------------------- a hit looks like a miss
 
 
@@ -461,6 +503,14 @@ async def test_an_embedder_that_fails_costs_the_semantic_hit_only() -> None:
 
     assert (await ask(world)).cache is CacheOutcome.MISS
     assert (await ask(world)).cache is CacheOutcome.EXACT
+
+
+async def test_what_cannot_be_read_costs_the_hit_only() -> None:
+    world = cached_world()
+    world.cache_store.error = ValueError("a row that another version has written")
+    world.embedder.error = ValueError("a defect")  # type: ignore[attr-defined]
+
+    assert (await ask(world)).cache is CacheOutcome.MISS
 
 
 async def test_a_request_that_is_refused_was_not_looked_up() -> None:

@@ -7,7 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from assistant.domain.cache import CacheOutcome, ShadowVerdict, WarmingTask
-from assistant.domain.completion import Completion, CompletionRequest
+from assistant.domain.completion import (
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    GenerationFinished,
+    TextDelta,
+)
 from assistant.errors import BadUserInput
 from assistant.services.cache_follow_ups import CacheFollowUps
 from assistant.services.cache_warming import WARMING_FEATURE, CacheWarming
@@ -70,6 +76,21 @@ async def test_an_entry_that_grows_old_is_made_anew_once_however_many_were_answe
     assert calls(world) == 2
 
 
+async def test_an_entry_whose_new_answer_cannot_be_kept_is_not_tried_again_with_every_hit() -> None:
+    world = cached_world()
+    await ask(world, QUESTION)
+    world.clock.advance(250)
+    cut = GenerationFinished(FinishReason.LENGTH, 1, 1)
+    world.providers[next(iter(world.providers))].script = [TextDelta("cut"), cut]
+    following = follow_ups(world)
+
+    for _ in range(5):
+        await ask(world, QUESTION)
+        await following.follow_up(world.cache.follow_ups.get_nowait())
+
+    assert calls(world) == 2
+
+
 async def test_a_fresh_entry_is_left_alone() -> None:
     world = cached_world()
     await ask(world, QUESTION)
@@ -106,6 +127,19 @@ async def test_a_semantic_hit_that_a_model_confirms_relaxes_its_entry_not_below_
     assert world.telemetry.shadow_checks == [ShadowVerdict.SAME]
     entry = world.cache_store.entries[ALICE.tenant_id, first.id]
     assert 0.95 <= entry.min_similarity < 0.96
+
+
+async def test_what_was_reported_while_a_model_compared_is_not_taken_back() -> None:
+    world = cached_world()
+    first = await ask(world, QUESTION)
+    await world.cache_store.judge(ALICE.tenant_id, first.id, 0.96)
+    await ask(world, REWORDED)
+    await world.cache_store.judge(ALICE.tenant_id, first.id, 1.01)
+
+    await follow_up_all(world)
+
+    entry = world.cache_store.entries[ALICE.tenant_id, first.id]
+    assert entry.min_similarity == 1.008
 
 
 async def test_only_a_share_of_semantic_hits_is_compared() -> None:

@@ -8,16 +8,19 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from assistant.domain.cache import CacheKey, CacheSettings, CacheSharing
+from assistant.domain.cache import CacheKey, CacheOutcome, CacheSettings, CacheSharing
 from assistant.domain.completion import CompletionRequest, Message, MessageRole
 from assistant.domain.prompt import Prompt, PromptVariable, PromptVersion, VersionDraft
 from assistant.services.cache_keys import exact_key_of, question_of, why_not_kept
 from assistant.services.prompts import render_request
 from tests.unit.fakes import ALICE
+from tests.unit.prompt_stores import FakePromptStore
+from tests.unit.test_cache import cached_world
 from tests.unit.world import request_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 BOB = replace(ALICE, user_id="bob")
+SHARED = CacheSettings(sharing=CacheSharing.TENANT)
 
 
 def key_of(
@@ -88,6 +91,32 @@ def test_of_a_prompt_of_several_variables_those_may_differ_that_its_settings_nam
     assert key_of(request, unnamed).scope is None
     assert key_of(request, named).wording == "why?"
     assert key_of(request, named).scope != key_of(other_tone, named).scope
+
+
+async def test_no_word_may_change_from_one_variable_to_another() -> None:
+    settings = CacheSettings(variables=("buy", "leave"))
+    prompt, version = asked_of("Buy {{buy}}, not {{leave}}", "buy", "leave", settings=settings)
+    prompts = FakePromptStore({prompt.id: prompt}, {version.id: replace(version, version=1)})
+    world = cached_world(prompts=prompts)
+
+    outcomes = []
+    for buy, leave in (
+        ("Apples pears", "plums"),
+        ("apples pears", "plums"),
+        ("apples", "pears plums"),
+    ):
+        await world.flow.complete(of_prompt({"buy": buy, "leave": leave}))
+        await world.cache.drain(1)
+        outcomes.append(world.store.settled[-1].cache)
+
+    assert outcomes == [CacheOutcome.MISS, CacheOutcome.SEMANTIC, CacheOutcome.MISS]
+
+
+def test_what_only_the_system_message_prints_may_be_personal_too() -> None:
+    asked = asked_of("Hello {{name}}", "name", "mail", system="For {{mail}}.", settings=SHARED)
+    request = of_prompt({"name": "Ann", "mail": "ann@example.com"})
+
+    assert why_not_kept(request, render_request(request, asked))
 
 
 def test_a_variable_that_the_system_message_prints_may_not_differ() -> None:

@@ -315,3 +315,15 @@ async def test_what_no_entry_can_have_is_refused(
     with pytest.raises(BadUserInput) as refused:
         await at.reports.clear(ADMIN, selection)
     assert refused.value.path == (path,)
+
+
+async def test_a_hit_that_was_called_wrong_cannot_be_called_right_again(at: Desk) -> None:
+    """It would be none any more: whoever takes it back has no say for those who met it since."""
+    hit = at.answered(CacheOutcome.SEMANTIC, similarity=0.96)
+    await at.said(hit)
+
+    report = await at.said(hit, wrong=False)
+
+    assert report.min_similarity == pytest.approx(0.97)
+    assert at.kept is not None
+    assert at.kept.min_similarity == pytest.approx(0.97)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
 
-from assistant.domain.cache import CacheOutcome
+import pytest
+
+from assistant.domain.cache import CacheOutcome, CachePolicy
 from assistant.domain.completion import (
     Completion,
     CompletionRestarted,
@@ -19,9 +23,16 @@ from assistant.domain.completion import (
     ProviderEvent,
     TextDelta,
 )
-from assistant.errors import AssistantError, InternalError, ProviderUnavailable
-from tests.unit.fakes import ALICE, FakeProvider, answering
-from tests.unit.test_cache import cached_world, calls, verdict_of
+from assistant.domain.rule import RoutingRule
+from assistant.errors import (
+    AssistantError,
+    InternalError,
+    ProviderUnavailable,
+    StorageUnavailable,
+    TimeLimitReached,
+)
+from tests.unit.fakes import ALICE, FakeProvider, answering, catalog
+from tests.unit.test_cache import ask, cached_world, calls, two_models, verdict_of
 from tests.unit.world import World, request_of
 
 END = GenerationFinished(FinishReason.STOP, 7, 3)
@@ -124,6 +135,58 @@ async def test_a_payer_who_leaves_hands_over_and_pays_nothing() -> None:
     assert (other.cache, other.usage.cost) == (CacheOutcome.COALESCED, 0)
     assert {opened.id for opened in world.store.opened} == {left.id, answer.id}
     assert not any(isinstance(event, CompletionRestarted) for event in heir.events)
+
+
+async def test_who_takes_over_before_a_model_was_chosen_is_the_one_whose_entry_is_opened() -> None:
+    world = cached_world(slow("one"))
+    world.cache_store.delay_s = 0.02
+    payer, heir, third = Rider(world), Rider(world), Rider(world)
+    await asyncio.sleep(0.005)
+
+    await payer.leave()
+    answer, other = await heir.task, await third.task
+
+    assert [opened.id for opened in world.store.opened] == [answer.id]
+    assert verdict_of(other).source_id == answer.id
+    await world.cache.drain(1)
+    assert [entry.id for entry in world.cache_store.entries.values()] == [answer.id]
+
+
+async def test_who_leaves_or_fails_was_looked_up_all_the_same() -> None:
+    world = cached_world(slow("one ", "two", pause_s=0.05))
+    payer, rider = Rider(world), Rider(world)
+    await rider.has_text("one")
+    await payer.leave()
+    await rider.leave()
+    failing = cached_world(FakeProvider([ProviderUnavailable("It is away.")]))
+    with pytest.raises(ProviderUnavailable):
+        await failing.flow.complete(request_of(text="q"))
+
+    settled = [*world.store.settled, *failing.store.settled]
+    assert [each.cache for each in settled] == [CacheOutcome.MISS] * 3
+    assert all(verdict_of(each).reason for each in settled)
+
+
+async def test_where_there_are_rules_nobody_rides_whom_they_may_send_elsewhere() -> None:
+    world = two_models()
+    rule = RoutingRule(
+        UUID(int=1),
+        ALICE.tenant_id,
+        "legal",
+        1,
+        {"feature": "legal"},
+        ("ollama/b",),
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    world.models_store.rows = catalog(*world.models, rules=[rule])
+
+    answers = await asyncio.gather(
+        world.flow.complete(request_of(text="q")),
+        world.flow.complete(request_of(text="q", feature="legal")),
+    )
+    again = await ask(world, "q", feature="legal")
+
+    assert [each.model for each in (*answers, again)] == ["ollama/a", "ollama/b", "ollama/b"]
 
 
 async def test_a_rider_who_leaves_is_missed_by_nobody() -> None:
@@ -331,3 +394,59 @@ async def test_a_leader_elsewhere_that_dies_is_replaced() -> None:
     assert answer.text == "one two"
     with suppress(AssistantError):
         await leader.task
+
+
+async def test_an_answer_that_is_not_the_one_that_was_being_told_starts_over() -> None:
+    provider = slow("one ", "two", pause_s=0.2)
+    one, two = two_replicas(provider)
+    third = cached_world(answering("something else"), cache_store=one.cache_store)
+    leader = Rider(one)
+    await leader.has_text("one")
+    follower = Rider(two)
+    await follower.has_text("one")
+    await ask(third, "q", cache=CachePolicy.REFRESH)
+    two.cache_store.flights.clear()
+
+    answer = await follower.task
+
+    assert (answer.text, answer.cache) == ("something else", CacheOutcome.EXACT)
+    restarted = next(i for i, e in enumerate(follower.events) if isinstance(e, CompletionRestarted))
+    assert follower.events[restarted + 1 :] == [TextDelta("something else")]
+    await leader.leave()
+
+
+async def test_who_cannot_hear_another_replica_asks_without_it() -> None:
+    one, two = two_replicas(slow("one", pause_s=0.2))
+    leader = Rider(one)
+    await asyncio.sleep(0.05)
+    two.flights.error = StorageUnavailable("away")
+
+    answer = await two.flow.complete(request_of(text="q"))
+
+    assert answer.cache is CacheOutcome.MISS
+    assert len(two.cache_store.calls) < 20
+    await leader.task
+
+
+async def test_another_replica_is_waited_for_no_longer_than_the_caller_waits() -> None:
+    one, two = two_replicas(slow("one", pause_s=1.0))
+    one.flights.error = StorageUnavailable("away")
+    limited = GenerationParameters(timeout_ms=50)
+    leader = Rider(one, parameters=limited)
+    await asyncio.sleep(0.02)
+    await leader.leave()  # and nobody is told
+
+    with pytest.raises(TimeLimitReached):
+        await two.flow.complete(request_of(text="q", parameters=limited))
+
+
+async def test_a_semantic_hit_on_one_replica_is_one_on_another_that_waits_for_it() -> None:
+    one, two = two_replicas(answering("Paris."))
+    await ask(one, "What is the capital of France?")
+    one.embedder.delay_s = 0.05  # type: ignore[attr-defined]
+
+    first = asyncio.create_task(one.flow.complete(request_of(text="what is the capital of france")))
+    await asyncio.sleep(0.02)
+    second = await two.flow.complete(request_of(text="what is the capital of france"))
+
+    assert [(await first).cache, second.cache] == [CacheOutcome.SEMANTIC] * 2

@@ -88,8 +88,9 @@ class World:
             model(id_, preference=index) for index, id_ in enumerate(self.providers)
         ]
         self.catalog: ModelCatalog = catalog(*rows, groups=self.groups)
+        self.models_store = FakeModelStore(self.catalog)
         models = Models(
-            FakeModelStore(self.catalog),
+            self.models_store,
             lambda config: FakeProvider(
                 models=[DiscoveredModel(row.name) for row in rows if row.provider == config.name]
             ),

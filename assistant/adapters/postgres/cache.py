@@ -165,6 +165,13 @@ class PostgresCache:
         self._keeping = GroupCommit(self._write, max_group=32)
         self._giving_back: set[asyncio.Task[None]] = set()
 
+    async def start(self) -> None:
+        """Connect and have the statements planned: the first who asks would find it too late."""
+        with suppress(StorageUnavailable):
+            await self._look_up([])
+            await self._searcher.fetch(_FIND_SIMILAR, ([], [], [], 1))
+            await self._write([])
+
     async def close(self) -> None:
         """Write what waits, then disconnect."""
         await self._lookups.close()
