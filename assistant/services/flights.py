@@ -174,6 +174,7 @@ class Flight:
         rider.entry.verdict = _LEFT
         if not self._task.done():
             if self._riders:
+                rider.entry.witness(self.draft)
                 if rider.entry is self._payer:
                     self._hand_over(self._riders[0].entry)
                 return

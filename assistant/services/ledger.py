@@ -114,6 +114,12 @@ class LedgerEntry:
         self.is_announced, self.verdict = draft.is_announced, draft.verdict
         self.adopt_intervals(draft)
 
+    def witness(self, draft: LedgerEntry) -> None:
+        """Show what has come of ``draft`` so far; somebody else pays for it."""
+        self.route, self.model = draft.route, draft.model
+        self.text, self.reasoning = list(draft.text), list(draft.reasoning)
+        self.adopt_intervals(draft)
+
     def adopt_intervals(self, draft: LedgerEntry) -> None:
         """While a provider was at work for ``draft``, this one waited for it, once it was there."""
         self.provider_intervals = [

@@ -20,7 +20,7 @@ TENANT = "tenant_id text NOT NULL CHECK (char_length(tenant_id) BETWEEN 1 AND 12
 TABLES = ("cache_entries", "cache_entry_uses", "cache_flights")
 INVOKER_FUNCTIONS = (
     "assistant_find_cached(text[], bytea[], uuid[], bytea[])",
-    "assistant_find_similar(text[], bytea[], text[], integer)",
+    "assistant_find_similar(text[], bytea[], text[], boolean[], integer)",
     "assistant_keep_cached(json)",
     "assistant_count_cache_hits(text[], uuid[], bigint[])",
     "assistant_tell_flights(json)",
@@ -43,8 +43,9 @@ ENTRY_COLUMNS = """
     e.tenant_id, e.id, e.created_at, e.key, e.scope, e.wording, e.min_similarity, e.rejected,
     e.answer, e.prompt_name, e.prompt_version_id, e.request, e.fresh_until, e.expires_at
 """
-# So many entries of a scope are compared one by one.
-FEW = 2_000
+# So many entries of a scope are compared one by one, at a microsecond each. Among a million of other
+# scopes' entries the index of vectors takes longer than that to come upon five of so few.
+FEW = 8_000
 # A leader that was not heard of for so long is nobody's.
 SILENCE = "interval '3 seconds'"
 # Which usage rows are a prompt's: as in 0007.
@@ -126,7 +127,7 @@ def _entries() -> None:
     # Of vectors of length 1 the inner product is the cosine, and the quickest to compute.
     op.execute(
         "CREATE INDEX cache_entries_embedding ON public.cache_entries "
-        "USING hnsw (embedding public.vector_ip_ops) WITH (m = 16, ef_construction = 64)"
+        "USING hnsw (embedding public.vector_ip_ops) WITH (m = 24, ef_construction = 128)"
     )
     # Apart from the entries: a change of an entry that finds no room on its page takes a new place
     # in each index, that of vectors included, which costs a hundred times the change.
@@ -272,16 +273,17 @@ def _reading() -> None:
         $$
         """  # noqa: S608 - constants
     )
-    # A few entries are compared one by one, which is exact and quicker than the index of vectors;
-    # how many that are is counted anew each time, because no planner knows it of a scope.
+    # A few entries are compared one by one, which is exact. How many there are is counted anew each
+    # time, because no planner knows it of a scope; who asks may remember that they are many.
     op.execute(
         f"""
         CREATE FUNCTION public.assistant_find_similar(
-            tenant_ids text[], scopes bytea[], vectors text[], most integer)
-        RETURNS TABLE (place bigint, similarity double precision, {ENTRY})
+            tenant_ids text[], scopes bytea[], vectors text[], are_large boolean[], most integer)
+        RETURNS TABLE (place bigint, similarity double precision, is_large boolean, {ENTRY})
         LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-        SET enable_seqscan = off SET enable_sort = off
-        SET hnsw.iterative_scan = strict_order SET hnsw.ef_search = 100 AS $$
+        SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+        SET hnsw.iterative_scan = strict_order SET hnsw.ef_search = 200
+        SET hnsw.max_scan_tuples = 5000 AS $$
         #variable_conflict use_column
         DECLARE
             asked   record;
@@ -290,36 +292,38 @@ def _reading() -> None:
             nearest uuid[];
         BEGIN
             FOR asked IN
-                SELECT * FROM unnest(tenant_ids, scopes, vectors)
-                    WITH ORDINALITY AS a (tenant_id, scope, vector, place)
+                SELECT * FROM unnest(tenant_ids, scopes, vectors, are_large)
+                    WITH ORDINALITY AS a (tenant_id, scope, vector, is_large, place)
             LOOP
                 {_act_for("asked")}
                 target := asked.vector::public.vector;
-                SELECT count(*), (array_agg(few.id ORDER BY few.distance))[1:most]
-                INTO found, nearest
-                FROM (
-                    SELECT e.id, e.embedding OPERATOR(public.<#>) target AS distance
-                    FROM public.cache_entries AS e
-                    WHERE e.tenant_id = asked.tenant_id AND e.scope = asked.scope
-                      AND e.expires_at > clock_timestamp() AND e.embedding IS NOT NULL
-                    LIMIT {FEW} + 1
-                ) AS few;
-                IF found <= {FEW} THEN
-                    RETURN QUERY
-                        SELECT asked.place, -(e.embedding OPERATOR(public.<#>) target),
-                               {ENTRY_COLUMNS}
+                IF NOT asked.is_large THEN
+                    SELECT count(*), (array_agg(few.id ORDER BY few.distance))[1:most]
+                    INTO found, nearest
+                    FROM (
+                        SELECT e.id, e.embedding OPERATOR(public.<#>) target AS distance
                         FROM public.cache_entries AS e
-                        WHERE e.tenant_id = asked.tenant_id AND e.id = ANY(nearest)
-                          AND e.embedding IS NOT NULL;
-                ELSE
+                        WHERE e.tenant_id = asked.tenant_id AND e.scope = asked.scope
+                          AND e.expires_at > clock_timestamp() AND e.embedding IS NOT NULL
+                        LIMIT {FEW} + 1
+                    ) AS few;
+                END IF;
+                IF asked.is_large OR found > {FEW} THEN
                     RETURN QUERY
-                        SELECT asked.place, -(e.embedding OPERATOR(public.<#>) target),
+                        SELECT asked.place, -(e.embedding OPERATOR(public.<#>) target), true,
                                {ENTRY_COLUMNS}
                         FROM public.cache_entries AS e
                         WHERE e.tenant_id = asked.tenant_id AND e.scope = asked.scope
                           AND e.expires_at > clock_timestamp()
                         ORDER BY e.embedding OPERATOR(public.<#>) target
                         LIMIT most;
+                ELSE
+                    RETURN QUERY
+                        SELECT asked.place, -(e.embedding OPERATOR(public.<#>) target), false,
+                               {ENTRY_COLUMNS}
+                        FROM public.cache_entries AS e
+                        WHERE e.tenant_id = asked.tenant_id AND e.id = ANY(nearest)
+                          AND e.embedding IS NOT NULL;
                 END IF;
             END LOOP;
         END
@@ -340,6 +344,7 @@ def _writing() -> None:
             kept        record;
             is_replaced boolean;
             learnt      double precision;
+            given       bytea[];
             parted      bytea[];
         BEGIN
             FOR kept IN
@@ -353,6 +358,8 @@ def _writing() -> None:
                 ORDER BY k.tenant_id, k.key_hex, k.id
             LOOP
                 {_act_for("kept")}
+                given := ARRAY(
+                    SELECT decode(hex, 'hex') FROM json_array_elements_text(kept.rejected_hex) AS hex);
                 WITH gone AS (
                     DELETE FROM public.cache_entries AS e
                     WHERE e.tenant_id = kept.tenant_id AND e.key = kept.key
@@ -374,8 +381,10 @@ def _writing() -> None:
                 )
                 -- What was learnt of the old answer's questions is as true of the new one's.
                 SELECT count(*) > 0, max(gone.min_similarity),
-                       ARRAY(SELECT DISTINCT r FROM gone, unnest(gone.rejected) AS r LIMIT 32)
+                       ARRAY(SELECT r FROM gone, unnest(gone.rejected) WITH ORDINALITY AS u (r, place)
+                             WHERE r <> ALL (given) GROUP BY r ORDER BY max(place))
                 INTO is_replaced, learnt, parted FROM gone;
+                parted := parted || given;
                 INSERT INTO public.cache_entries (
                     tenant_id, id, created_at, key, scope, wording, embedding, min_similarity,
                     rejected, answer, model, prompt_name, prompt_version_id, request, tokens,
@@ -384,8 +393,7 @@ def _writing() -> None:
                     kept.tenant_id, kept.id, kept.created_at, kept.key,
                     decode(kept.scope_hex, 'hex'), kept.wording, kept.embedding::public.vector,
                     greatest(kept.min_similarity, learnt),
-                    parted || ARRAY(SELECT decode(hex, 'hex')
-                                    FROM json_array_elements_text(kept.rejected_hex) AS hex),
+                    parted[greatest(cardinality(parted) - 31, 1):],
                     kept.answer::json, kept.model, kept.prompt_name, kept.prompt_version_id,
                     kept.request::json, kept.tokens, kept.cost, kept.size_bytes, kept.fresh_until,
                     kept.expires_at);

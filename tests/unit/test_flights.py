@@ -130,7 +130,7 @@ async def test_a_payer_who_leaves_hands_over_and_pays_nothing() -> None:
 
     assert (answer.text, other.text, calls(world)) == ("one two three", "one two three", 1)
     left = next(c for c in world.store.settled if c.status is CompletionStatus.CANCELLED)
-    assert left.usage.cost == 0
+    assert (left.usage.cost, left.text, left.model) == (0, "one ", "ollama/m")
     assert (answer.cache, answer.usage.cost > 0) == (CacheOutcome.MISS, True)
     assert (other.cache, other.usage.cost) == (CacheOutcome.COALESCED, 0)
     assert {opened.id for opened in world.store.opened} == {left.id, answer.id}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from assistant.domain.cache import (
     Landing,
     Lead,
 )
+from assistant.domain.caller import PLATFORM_TENANT
 from assistant.domain.identifier import find_time
 from assistant.domain.ports import Vector
 from assistant.errors import StorageUnavailable
@@ -40,13 +42,17 @@ from assistant.errors import StorageUnavailable
 
 _MOST_REJECTED = 32
 
+# A scope that was large a minute ago is searched as one, whatever has become of it.
+_LARGE_FOR_S = 60.0
+_MOST_LARGE_SCOPES = 1_000
+
 # Whoever looks for an answer would rather ask a model than wait for so long.
 _READ_TIMEOUT_S = 1.0
 _WRITE_TIMEOUT_S = 15.0
 
 _FIND = "SELECT * FROM assistant_find_cached(%s::text[], %s::bytea[], %s::uuid[], %s::bytea[])"
 _FIND_SIMILAR = """
-    SELECT * FROM assistant_find_similar(%s::text[], %s::bytea[], %s::text[], %s)
+    SELECT * FROM assistant_find_similar(%s::text[], %s::bytea[], %s::text[], %s::boolean[], %s)
     ORDER BY place, similarity DESC
 """
 _KEEP = "SELECT assistant_keep_cached(%s)"
@@ -147,6 +153,23 @@ class _Search:
     most: int
 
 
+class _LargeScopes:
+    """Scopes that have too many entries to be counted each time; each is counted again in time."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, bytes | None], float] = {}
+
+    def knows(self, key: CacheKey) -> bool:
+        return time.monotonic() < self._until.get(_scope(key), 0.0)
+
+    def note(self, key: CacheKey) -> None:
+        if self.knows(key):
+            return
+        while len(self._until) >= _MOST_LARGE_SCOPES:
+            del self._until[next(iter(self._until))]
+        self._until[_scope(key)] = time.monotonic() + _LARGE_FOR_S
+
+
 class PostgresCache:
     """The CacheStore port.
 
@@ -159,6 +182,7 @@ class PostgresCache:
         self._reader = CacheConnection(database, timeout_s=_READ_TIMEOUT_S)
         self._searcher = CacheConnection(database, timeout_s=_READ_TIMEOUT_S)
         self._writer = CacheConnection(database, timeout_s=_WRITE_TIMEOUT_S)
+        self._large = _LargeScopes()
         self._lookups = Lookups(self._look_up, if_abandoned=self._give_back)
         # A search takes as long as dozens of lookups, and nobody is to wait for many others.
         self._searches = Lookups(self._search, max_group=8)
@@ -168,8 +192,9 @@ class PostgresCache:
     async def start(self) -> None:
         """Connect and have the statements planned: the first who asks would find it too late."""
         with suppress(StorageUnavailable):
-            await self._look_up([])
-            await self._searcher.fetch(_FIND_SIMILAR, ([], [], [], 1))
+            nothing = CacheKey(PLATFORM_TENANT, exact=bytes(32), scope=bytes(32))
+            await self._look_up([_Lookup(nothing)])
+            await self._search([_Search(nothing, [1.0] + [0.0] * 383, 1)])
             await self._write([])
 
     async def close(self) -> None:
@@ -230,13 +255,16 @@ class PostgresCache:
                 [search.key.tenant_id for search in searches],
                 [search.key.scope for search in searches],
                 [vector_text(search.vector) for search in searches],
+                [self._large.knows(search.key) for search in searches],
                 max(search.most for search in searches),
             ),
         )
         found: list[list[tuple[CacheEntry, float]]] = [[] for _ in searches]
         for row in rows:
-            nearest = found[row.place - 1]
-            if len(nearest) < searches[row.place - 1].most:
+            search, nearest = searches[row.place - 1], found[row.place - 1]
+            if row.is_large:
+                self._large.note(search.key)
+            if len(nearest) < search.most:
                 nearest.append((entry_of(row), row.similarity))
         return found
 
@@ -299,6 +327,10 @@ class PostgresCache:
             cleared = (await connection.execute(_CLEAR, selected)).rowcount
             await connection.execute(_ANNOUNCE_TENANT, {"tenant_id": tenant_id})
         return cleared
+
+
+def _scope(key: CacheKey) -> tuple[str, bytes | None]:
+    return key.tenant_id, key.scope
 
 
 def _one(tenant_id: str, id_: UUID) -> dict[str, object] | None:
