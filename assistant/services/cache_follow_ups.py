@@ -116,7 +116,8 @@ class CacheFollowUps:
         if is_same:
             self._telemetry.cache_shadow_checked(ShadowVerdict.SAME)
             least = relaxed(current, one.base)
-            if least < current:
+            # A hit that would be none any more says nothing: somebody has called it wrong.
+            if least < current <= verdict.similarity:
                 await self._store.judge(tenant_id, hit.id, least)
         else:
             self._telemetry.cache_shadow_checked(ShadowVerdict.DIFFERENT)
