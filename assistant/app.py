@@ -69,8 +69,9 @@ from assistant.services.api_keys import ApiKeys
 from assistant.services.attempts import Attempts
 from assistant.services.background import kept_going
 from assistant.services.bulkheads import Bulkhead, Bulkheads, BulkheadSettings
-from assistant.services.cache import Cache, CacheLimits
+from assistant.services.cache import Cache
 from assistant.services.cache_follow_ups import CacheFollowUps
+from assistant.services.cache_keeper import CacheLimits
 from assistant.services.cache_reports import CacheReports
 from assistant.services.cache_upkeep import CacheUpkeeping
 from assistant.services.cache_warming import CacheWarming
@@ -169,8 +170,6 @@ def create_app(settings: Settings) -> Starlette:
             await ledger_store.start()
             stack.push_async_callback(ledger_store.close)
             ledger = Ledger(ledger_store, clock, telemetry)
-            # The server does not wait for what it cancelled to settle.
-            stack.push_async_callback(ledger.drain, _SETTLE_AFTER_CANCEL_S)
 
             prompts = Prompts(PostgresPrompts(db))
             catalog_store = PostgresModels(db)
@@ -203,6 +202,8 @@ def create_app(settings: Settings) -> Starlette:
                 limits=_cache_limits(settings),
             )
             stack.push_async_callback(cache.drain, _SETTLE_AFTER_CANCEL_S)
+            # The server does not wait for what it cancelled to settle, and to be kept after that.
+            stack.push_async_callback(ledger.drain, _SETTLE_AFTER_CANCEL_S)
             completions = Completions(
                 ledger=ledger,
                 prompts=prompts,
@@ -215,10 +216,12 @@ def create_app(settings: Settings) -> Starlette:
                 store=PostgresCompletions(db),
             )
             follow_ups = CacheFollowUps(
-                queue=cache.follow_ups,
+                queue=cache.uses.follow_ups,
                 complete=completions.complete,
                 running=lambda: ledger.running,
                 store=cache_store,
+                flights=flights,
+                clock=clock,
                 embedder=embedder,
                 telemetry=telemetry,
                 chance=random.Random(),  # noqa: S311 - chooses what to compare, guards nothing
@@ -374,7 +377,7 @@ def create_app(settings: Settings) -> Starlette:
                 ("circuits", lambda: _follow_circuits(db, circuits)),
                 ("tokens", tokens.keep_saved),
                 ("cache", lambda: _follow_cache(db, cache, upkeep)),
-                ("cache-hits", cache.keep_counting),
+                ("cache-hits", cache.uses.keep_counting),
                 ("cache-follow-ups", follow_ups.watch),
                 ("flights-led", flights.keep_flights),
                 ("flights-followed", flights.watch_flights),

@@ -154,6 +154,8 @@ class CompletionRequest:
                 raise BadUserInput("messages takes 1 to 1,000 messages.", path=("messages",))
             for index, message in enumerate(self.messages):
                 _check_content(message.content, ("messages", str(index), "content"))
+                if message.tool_call_id is not None:
+                    check_text(message.tool_call_id, ("messages", str(index), "toolCallId"))
         _check_name("promptName", self.prompt_name, 64)
         _check_name("model", self.model, 256)
         _check_name("feature", self.feature, _LONGEST_FEATURE)

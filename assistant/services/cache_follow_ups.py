@@ -6,23 +6,28 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from hashlib import sha256
 from typing import TypeAlias
 from uuid import UUID
 
 import structlog
 
 from assistant.domain.cache import (
+    CacheKey,
     CacheOutcome,
     CachePolicy,
+    FlightKey,
+    Landing,
+    Lead,
     ShadowVerdict,
     relaxed,
     tightened,
 )
 from assistant.domain.completion import Completion, CompletionRequest
-from assistant.domain.ports import CacheStore, Embedder, Telemetry
+from assistant.domain.ports import CacheStore, Clock, Embedder, FlightStore, Telemetry
 from assistant.errors import AssistantError
 from assistant.services.bounded_cache import BoundedCache
-from assistant.services.cache import FollowUp
+from assistant.services.cache_uses import FollowUp
 from assistant.services.wording import failing_guard, read_wording
 
 log = structlog.get_logger(__name__)
@@ -48,6 +53,8 @@ class CacheFollowUps:
         complete: Complete,
         running: Callable[[], int],
         store: CacheStore,
+        flights: FlightStore,
+        clock: Clock,
         embedder: Embedder,
         telemetry: Telemetry,
         chance: random.Random,
@@ -58,6 +65,8 @@ class CacheFollowUps:
         self._complete = complete
         self._running = running
         self._store = store
+        self._flights = flights
+        self._clock = clock
         self._embedder = embedder
         self._telemetry = telemetry
         self._chance = chance
@@ -95,10 +104,21 @@ class CacheFollowUps:
         if self._renewed.get(one.hit.id) is not None:
             return
         self._renewed.put(one.hit.id, one.hit.id)
-        newest = await self._store.find(one.hit.key)
-        # Another hit, here or on another replica, may have had it made anew meanwhile.
-        if newest is not None and newest.id == one.hit.id:
-            await self._complete(_anew(one.request))
+        key = one.hit.key
+        # A question of its own, which nothing is ever kept for: who leads it makes the entry anew.
+        renewal = sha256(b"renewal of " + key.exact).digest()
+        flight = FlightKey(key.tenant_id, renewal, self._clock.new_id())
+        lead = await self._store.find_or_lead(CacheKey(key.tenant_id, renewal), flight)
+        if lead is not Lead.OURS:
+            return
+        self._flights.lead(flight, ())
+        try:
+            newest = await self._store.find(key)
+            # Another replica may have been quicker.
+            if newest is not None and newest.id == one.hit.id:
+                await self._complete(_anew(one.request))
+        finally:
+            await self._flights.land(flight, Landing())
 
     async def _compare(self, one: FollowUp) -> None:
         hit, verdict = one.hit, one.verdict

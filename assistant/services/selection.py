@@ -194,6 +194,12 @@ def parameters_of(request: CompletionRequest, prompt: RenderedPrompt) -> Generat
     return request.parameters.over(version.parameters) if version else request.parameters
 
 
+def is_ruled(request: CompletionRequest, prompt: RenderedPrompt, catalog: ModelCatalog) -> bool:
+    """Whether rules have a say in who answers: neither request nor prompt names a model."""
+    name = request.model or (prompt.version.model if prompt.version else None)
+    return name is None and any(rule.is_enabled for rule in catalog.rules)
+
+
 def on_interruption_of(request: CompletionRequest, prompt: RenderedPrompt) -> InterruptionPolicy:
     """What to do with an answer that broke off: as the request says, else as the prompt does."""
     asked = request.on_interruption

@@ -14,7 +14,7 @@ from dataclasses import replace
 import structlog
 import uvloop
 
-from assistant.services.cache import CacheLimits
+from assistant.services.cache_keeper import CacheLimits
 from tests.unit.fakes import answering, model
 from tests.unit.world import World, request_of
 

@@ -31,7 +31,7 @@ from assistant.domain.completion import (
 )
 from assistant.domain.route import key_of
 from assistant.errors import ProviderUnavailable, StorageUnavailable
-from assistant.services.cache import CacheLimits
+from assistant.services.cache_keeper import CacheLimits
 from assistant.services.cache_keys import exact_key_of, question_of
 from assistant.services.prompts import render_request
 from tests.unit.fakes import ALICE, FakeProvider, answering, model
@@ -111,11 +111,12 @@ async def test_another_replica_finds_it_in_the_database() -> None:
 
 async def test_a_hit_is_counted_for_its_entry() -> None:
     world = cached_world()
-    miss = await ask(world)
+    await ask(world)
     await ask(world)
     await ask(world)
 
-    assert world.cache._hits[ALICE.tenant_id, miss.id] == 2
+    (entry,) = world.cache_store.entries.values()
+    assert world.cache.uses.hits_of(entry) == 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,10 +31,12 @@ def follow_ups(
     world: World, *, share: float = 1.0, running: Callable[[], int] = lambda: 0
 ) -> CacheFollowUps:
     return CacheFollowUps(
-        queue=world.cache.follow_ups,
+        queue=world.cache.uses.follow_ups,
         complete=world.flow.complete,
         running=running,
         store=world.cache_store,
+        flights=world.flights,
+        clock=world.clock,
         embedder=world.embedder,
         telemetry=world.telemetry,
         chance=random.Random(1),
@@ -43,8 +46,8 @@ def follow_ups(
 
 async def follow_up_all(world: World, share: float = 1.0) -> None:
     following = follow_ups(world, share=share)
-    while not world.cache.follow_ups.empty():
-        await following.follow_up(world.cache.follow_ups.get_nowait())
+    while not world.cache.uses.follow_ups.empty():
+        await following.follow_up(world.cache.uses.follow_ups.get_nowait())
     await world.cache.drain(1)
 
 
@@ -86,9 +89,26 @@ async def test_an_entry_whose_new_answer_cannot_be_kept_is_not_tried_again_with_
 
     for _ in range(5):
         await ask(world, QUESTION)
-        await following.follow_up(world.cache.follow_ups.get_nowait())
+        await following.follow_up(world.cache.uses.follow_ups.get_nowait())
 
     assert calls(world) == 2
+
+
+async def test_an_entry_that_grows_old_is_made_anew_by_one_of_two_replicas() -> None:
+    one = cached_world()
+    await ask(one, QUESTION)
+    two = cached_world(one.providers["ollama/m"], cache_store=one.cache_store)
+    for world in (one, two):
+        world.clock.advance(250)
+    one.cache_store.clock = one.clock
+    for world in (one, two):
+        await ask(world, QUESTION)
+    one.providers["ollama/m"].script = [0.05, *answering("Paris.").script]
+
+    await asyncio.gather(*(follow_up_all(world) for world in (one, two)))
+
+    assert calls(one) == 2
+    assert one.cache_store.flights == {}
 
 
 async def test_a_fresh_entry_is_left_alone() -> None:
@@ -96,7 +116,7 @@ async def test_a_fresh_entry_is_left_alone() -> None:
     await ask(world, QUESTION)
     await ask(world, QUESTION)
 
-    assert world.cache.follow_ups.empty()
+    assert world.cache.uses.follow_ups.empty()
 
 
 async def test_a_semantic_hit_that_a_model_contradicts_tightens_its_entry() -> None:
@@ -156,7 +176,7 @@ async def test_what_cannot_be_followed_up_is_let_go() -> None:
     world = cached_world()
     await ask(world, QUESTION)
     await ask(world, REWORDED)
-    hit = world.cache.follow_ups.get_nowait()
+    hit = world.cache.uses.follow_ups.get_nowait()
     nobody = replace(hit.request, caller=replace(ALICE, scopes=frozenset()))
 
     await follow_ups(world).follow_up(replace(hit, request=nobody))

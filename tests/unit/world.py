@@ -19,7 +19,8 @@ from assistant.domain.ports import (
 from assistant.services.answers import Answers
 from assistant.services.attempts import Attempts
 from assistant.services.bulkheads import Bulkheads, BulkheadSettings
-from assistant.services.cache import Cache, CacheLimits
+from assistant.services.cache import Cache
+from assistant.services.cache_keeper import CacheLimits
 from assistant.services.circuits import Circuits
 from assistant.services.completion import Completions
 from assistant.services.failover import Failover
