@@ -57,6 +57,19 @@ COUNTS = (
 
 def upgrade() -> None:
     op.execute("CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public")
+    # Before 0.8 a search in a filtered index stops with what it has come upon.
+    op.execute(
+        """
+        DO $$ BEGIN
+            IF EXISTS (
+                SELECT FROM pg_extension WHERE extname = 'vector'
+                  AND string_to_array(extversion, '.')::integer[] < ARRAY[0, 8]
+            ) THEN
+                RAISE EXCEPTION 'pgvector 0.8 or newer is needed; update the extension vector';
+            END IF;
+        END $$
+        """
+    )
     op.execute(
         "ALTER TABLE public.prompts ADD COLUMN cache json CHECK (json_typeof(cache) = 'object')"
     )
@@ -715,8 +728,7 @@ def _ledger(saved_tokens: str, cost: str) -> None:
     """What usage rows say of answers that were kept; empty and plain, as before there were any."""
     if saved_tokens:
         op.execute(
-            "ALTER TABLE public.usage_logs ADD COLUMN saved_tokens bigint NOT NULL DEFAULT 0 "
-            "CHECK (saved_tokens >= 0)"
+            "ALTER TABLE public.usage_logs ADD COLUMN saved_tokens bigint NOT NULL DEFAULT 0"
         )
     row = f"""
         tenant_id text, id uuid, created_at timestamptz, status text, user_id text,

@@ -84,6 +84,7 @@ HOSTILE = [
     "a", "a.", '"', "“", "„", "`x ", "```", "'a ", "(", "[[", "f(", "{", "1", "1,", "1-", ": ", "\n", "\n\n",
     "hi. ", "hi, ", "please ", "what is the ", "can you please tell me ", "how do i my ", "a and b ", "turn a ",
     "one hundred and ", "march 5 ", "if a, ", "when ", "a's ", "wie kann ich ", "como puedo ", "❤️ ", "é", "ש\u200f ",
+    "Will ", "Vitamin A ", "Is Apple ", "(a + ", "[a ", "*a ", "~ ", ":) ", "man-eating ", "what does ",
     "a@", "a_", "http://", "\\", "xqzvw ", "not ", "the ",
 ]  # fmt: skip
 

@@ -314,7 +314,11 @@ class PostgresCache:
         if parameters is None:
             return False
         async with self._database.tenant(tenant_id) as connection:
-            return (await connection.execute(_REMOVE, parameters)).first() is not None
+            removed = (await connection.execute(_REMOVE, parameters)).first() is not None
+            if not removed:
+                # It may be remembered elsewhere all the same: one that made room, say.
+                await connection.execute(_ANNOUNCE_TENANT, {"tenant_id": tenant_id})
+        return removed
 
     async def clear(self, tenant_id: str, selection: CacheSelection) -> int:
         selected = {

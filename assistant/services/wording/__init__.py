@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from assistant.services.wording.capitals import NO_CASES, Cases, are_opposed
 from assistant.services.wording.language import Language, Tense
 from assistant.services.wording.meaning import Guard, Meaning
 from assistant.services.wording.reading import language_of, read
@@ -43,20 +44,21 @@ class Wording:
     """What a text says, read once. ``canonical`` is it in words, the same for all ways to say it.
 
     ``language`` is its code, None where it is not known. ``tense`` is None for the present, and
-    where nothing tells.
+    where nothing tells. ``cases`` are words that a capital makes another.
     """
 
     canonical: str
     language: str | None
     meanings: tuple[Meaning, ...]
     tense: Tense | None = None
+    cases: Cases = NO_CASES
 
 
 def read_wording(text: str) -> Wording:
     """The wording of ``text``, in time that grows with its length only."""
     reading = read(text)
     canonical = " ".join(meaning.key.lstrip(LITERAL) for meaning in reading.meanings)
-    return Wording(canonical, reading.code or None, reading.meanings, reading.tense)
+    return Wording(canonical, reading.code or None, reading.meanings, reading.tense, reading.cases)
 
 
 def failing_guard(asked: Wording, answered: Wording) -> Guard | None:
@@ -65,6 +67,8 @@ def failing_guard(asked: Wording, answered: Wording) -> Guard | None:
         return Guard.LANGUAGE
     if asked.meanings != answered.meanings:
         return _difference(asked, answered)
+    if are_opposed(asked.cases, answered.cases):
+        return Guard.NAME
     return Guard.TIME if asked.tense != answered.tense else None
 
 

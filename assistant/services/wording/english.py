@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from assistant.services.wording import (
+    english_meanings,
+    english_phrases,
+    english_synonyms,
+    english_words,
+)
 from assistant.services.wording.english_forms import IRREGULAR, MISSPELT, american, base_form
 from assistant.services.wording.english_meanings import (
     AUXILIARIES,
-    CONTRACTIONS,
     EMPTY,
     FILLERS,
     MEANINGS,
-    MONTHS,
-    MOVERS,
-    NUMBERS,
-    ORDINALS,
-    TELLTALES,
 )
-from assistant.services.wording.english_phrases import ANYWHERE, STARTS
-from assistant.services.wording.english_synonyms import OPPOSITES, SYNONYMS
-from assistant.services.wording.english_words import ADJECTIVES, LOOKALIKES, VERBS, VOCABULARY
-from assistant.services.wording.language import Language, Tense
+from assistant.services.wording.english_synonyms import SYNONYMS
+from assistant.services.wording.english_words import ADJECTIVES, VERBS, VOCABULARY
+from assistant.services.wording.language import Capital, Meant, Tense
 from assistant.services.wording.meaning import Guard
-from assistant.services.wording.phrases import read_phrases
+from assistant.services.wording.tables import language_of_tables
 from assistant.services.wording.text import BREAKS, word_set
 
 _VERBATIM = word_set(
@@ -31,8 +31,64 @@ _VERBATIM = word_set(
     pronunciation synonym synonyms antonym antonyms opposite rhyme rhymes rhyming plural singular
     tense conjugate conjugation word words phrase sentence grammar rewrite rephrase paraphrase
     proofread reword uppercase lowercase capitalize syllable syllables vowel vowels keyword operator
-    idiom proverb preposition adjective adverb verb noun pronoun difference differ
+    appear appears occur occurs pronounced idiom proverb preposition adjective adverb verb noun pronoun difference differ
     say says saying versus vs letter letters
+    """
+)
+
+_TONGUES = word_set(
+    """
+    english spanish french german italian portuguese dutch russian chinese mandarin japanese korean
+    arabic hindi latin greek polish turkish swedish norwegian danish finnish czech hungarian hebrew
+    ukrainian vietnamese thai welsh irish
+    """
+)
+_MEANT = Meant(
+    behind=frozenset(
+        {
+            ("what", "does"), ("what", "do"), ("meaning", "of"), ("define",),
+            ("definition", "of"), ("meant", "by"),
+        }
+    ),
+    maybe=frozenset({("what", "is"), ("explain",)}),
+    before=word_set("mean means meant stand stands signify imply"),
+    telltales=word_set(
+        "mean means meant stand stands signify imply meaning define definition"
+    ),
+)  # fmt: skip
+
+# Another word, or none, without its capital; what few write small, and what many do.
+_NAMES_AND_WORDS = word_set(
+    """
+    polish turkey china march may august bill mark rose jack rob drew grace faith hope joy frank
+    sue chase nice reading bath cork chile chad jordan guinea job lent earth turk slough hull aids
+    """
+)
+_NAMES_OFTEN_SMALL = word_set(
+    """
+    apple amazon python java ruby swift go rust shell windows window word excel oracle visa target
+    gap orange meta slack zoom teams notion discord dart perl julia spark spring flask react node
+    express mercury mars amber galaxy kindle alphabet act sat cat set ice rest soap basic ajax era
+    """
+)
+
+
+_HOMOGRAPHS = {
+    **dict.fromkeys(_NAMES_OFTEN_SMALL, Capital.OTHER_NAMES),
+    **dict.fromkeys(_NAMES_AND_WORDS, Capital.ANY),
+}
+
+
+# The same with a hyphen, as one word or as two: the rest of compounds are words of their own.
+_SPLIT_COMPOUNDS = word_set(
+    """
+    non- anti- pre- post- re- co- ex- multi- semi- self- well- high- low- long- short- full- part-
+    real- first- second- third- half- old- new- one- two- three- year- open- best-
+    -free -based -term -time -up -in -out -off -old -year -day -week -month -hour -hours -minute
+    -class -level -end -wide -side -price -cost -quality -size -sized -style -related -friendly
+    -line -hands -fashioned -source -party -down -on -back -know -known -date -mail -cream -card
+    -tax -law -laws -range -speed -fat -carb -proof -to-date -by-step -site -shirt -ray -rays
+    check-ins sign-ups log-ins
     """
 )
 
@@ -176,30 +232,19 @@ def english_base(word: str) -> str:
     return base
 
 
-_STARTING, _EVERYWHERE = read_phrases(STARTS, ANYWHERE)
-
-ENGLISH = Language(
-    code="en",
-    telltales=TELLTALES,
-    expansions=CONTRACTIONS,
-    starts=_STARTING,
-    anywhere=_EVERYWHERE,
+ENGLISH = replace(
+    language_of_tables("en", english_meanings, english_phrases, english_synonyms, english_words),
     verbatim=_VERBATIM,
-    empty=EMPTY,
-    meanings=MEANINGS,
-    movers=MOVERS,
+    tongues=_TONGUES,
+    counted=word_set("many"),
+    meant=_MEANT,
+    split_compounds=_SPLIT_COMPOUNDS,
+    homographs=_HOMOGRAPHS,
     places=word_set("in on at"),
     conditional=word_set("when where"),
     asking=_ASKERS | AUXILIARIES | _MODALS,
-    numbers=NUMBERS,
-    months=MONTHS,
-    ordinals=ORDINALS,
     prepare=prepare,
     tense=tense,
-    synonyms=SYNONYMS,
-    opposites=OPPOSITES,
-    known=VOCABULARY,
-    lookalikes=LOOKALIKES,
     misspelt=MISSPELT,
     base_form=english_base,
     arrange=arrange,

@@ -14,7 +14,7 @@ TELLTALES = word_set(
     """
 )
 
-CONTRACTIONS = {
+EXPANSIONS = {
     **expansions(
         """
         can't can not, cannot can not, cant can not, won't will not, wont will not, shan't shall not,

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 
+from assistant.services.wording import (
+    german_meanings,
+    german_phrases,
+    german_synonyms,
+    german_words,
+)
 from assistant.services.wording.german_meanings import (
-    COUNTING,
-    EMPTY,
-    EXPANSIONS,
     FILLERS,
     MEANINGS,
-    MONTHS,
-    MOVERS,
-    ORDINALS,
-    TELLTALES,
+    NUMBERS,
 )
-from assistant.services.wording.german_phrases import ANYWHERE, STARTS
-from assistant.services.wording.german_synonyms import OPPOSITES, SYNONYMS
 from assistant.services.wording.german_words import (
     IRREGULAR_VERBS,
-    LOOKALIKES,
     MISSPELT,
+    NOUNS,
     VERB_STEMS,
-    VOCABULARY,
     base_form,
     fold,
 )
-from assistant.services.wording.language import Language, Tense
+from assistant.services.wording.language import Capital, Meant, Tense
 from assistant.services.wording.meaning import Guard
-from assistant.services.wording.phrases import read_phrases
-from assistant.services.wording.text import BREAKS, word_set
+from assistant.services.wording.tables import language_of_tables
+from assistant.services.wording.text import BREAKS, word_list, word_set
 
 _VERBATIM = word_set(
     """
@@ -40,6 +39,42 @@ _VERBATIM = word_set(
     versus vs redewendung sprichwort vergangenheitsform
     """
 )
+
+_TONGUES = word_set(
+    """
+    englisch deutsch spanisch französisch italienisch portugiesisch niederländisch russisch
+    chinesisch japanisch koreanisch arabisch latein lateinisch griechisch polnisch türkisch
+    schwedisch norwegisch dänisch finnisch tschechisch ungarisch
+    """
+)
+_MEANT = Meant(
+    behind=frozenset(
+        {
+            ("was", "bedeutet"), ("was", "heisst"), ("was", "meint"), ("bedeutung", "von"),
+            ("definiere",),
+        }
+    ),
+    maybe=frozenset({("was", "ist"), ("unter",)}),
+    before=word_set("bedeutet heisst meint"),
+    telltales=word_set("bedeutet heisst meint bedeutung definiere"),
+)  # fmt: skip
+_WRITTEN_OR_SAID = frozenset(
+    (verb, subject)
+    for verb in word_list("sagt schreibt spricht übersetzt nennt")
+    for subject in ("man",)
+)
+_POLITE = word_set("sie ihr ihre ihren ihrem ihrer ihres ihnen")
+
+
+@lru_cache(maxsize=20_000)
+def capital(word: str) -> Capital | None:
+    """ "Sie" is you, "sie" is she or they; "das Umfahren" is not "umfahren"."""
+    if word in _POLITE:
+        return Capital.ANY
+    if 4 < len(word) < 40 and word.endswith(("en", "ern", "eln")) and word not in MEANINGS:
+        return Capital.OTHER_NAMES if base_form(word) in NOUNS else Capital.ANY
+    return None
+
 
 _ASKERS = word_set(
     """
@@ -71,7 +106,7 @@ def prepare(words: list[str]) -> list[str]:
         word
         for at, word in enumerate(words)
         if word not in FILLERS
-        or (word == "mal" and at and (words[at - 1][0].isdigit() or words[at - 1] in COUNTING))
+        or (word == "mal" and at and (words[at - 1][0].isdigit() or words[at - 1] in NUMBERS))
     ]
     words = kept or words
     last = len(words)
@@ -173,29 +208,18 @@ def tense(words: Sequence[str]) -> Tense | None:
 
 _PAST = word_set("war waren wurde wurden hatte hatten warst")
 
-_STARTING, _EVERYWHERE = read_phrases(STARTS, ANYWHERE)
-
-GERMAN = Language(
-    code="de",
-    telltales=TELLTALES,
-    expansions=EXPANSIONS,
-    starts=_STARTING,
-    anywhere=_EVERYWHERE,
+GERMAN = replace(
+    language_of_tables("de", german_meanings, german_phrases, german_synonyms, german_words),
     verbatim=_VERBATIM,
-    empty=EMPTY,
-    meanings=MEANINGS,
-    movers=MOVERS,
+    tongues=_TONGUES,
+    counted=word_set("viele viel"),
+    meant=_MEANT,
+    spoken=_WRITTEN_OR_SAID,
+    capital=capital,
     places=word_set("in an auf"),
     articles=word_set("ein eine einen der die das"),
     asking=_ASKERS | _MODALS | word_set("ist sind war gibt hat haben"),
     conditional=word_set("wann"),
-    numbers=COUNTING,
-    ordinals=ORDINALS,
-    months=MONTHS,
-    synonyms=SYNONYMS,
-    opposites=OPPOSITES,
-    known=VOCABULARY,
-    lookalikes=LOOKALIKES,
     misspelt=MISSPELT,
     decimal_comma=True,
     longer_words=2,

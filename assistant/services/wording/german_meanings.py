@@ -164,7 +164,7 @@ def _numbers() -> Mapping[str, int]:
     }
 
 
-COUNTING = _numbers()  # "drei mal vier" multiplies
+NUMBERS = _numbers()  # "drei mal vier" multiplies
 
 ORDINALS = words_for(
     """

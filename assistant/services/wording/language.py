@@ -7,10 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from assistant.services.wording.meaning import Guard, Meaning
 from assistant.services.wording.phrases import Phrases
+
+
+class Capital(Enum):
+    """Where a word is another one with a capital: what shows that its small letter is meant."""
+
+    ANY = auto()
+    """Any capital in the text, be it the one that it begins with."""
+    OTHER_NAMES = auto()
+    """That other names in the text have theirs."""
+
+
+def tells_nothing(_word: str) -> Capital | None:
+    """That of a language in which a capital makes no other word, but for a few in a table."""
+    return None
 
 
 class Tense(StrEnum):
@@ -63,6 +77,20 @@ def _no_tense(_words: Sequence[str]) -> Tense | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Meant:
+    """Where the word stands whose meaning is asked: behind one of the first, before the others.
+
+    Behind the ``maybe``, it may just as well be a thing: only a word that says nothing is meant.
+    Where a text has none of the ``telltales``, no meaning is asked for certain.
+    """
+
+    behind: frozenset[tuple[str, ...]] = frozenset()
+    maybe: frozenset[tuple[str, ...]] = frozenset()
+    before: frozenset[str] = frozenset()
+    telltales: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Language:
     """The tables of a language. All words are in lower case, as they stand in a text.
 
@@ -73,7 +101,14 @@ class Language:
     ``movers`` are keys of relations that begin a part that may stand elsewhere in the sentence.
     ``longer_words`` is how much longer a misspelt word must be to be recognised.
     ``places`` are relations that are one before a time: "on Monday", "in March", "at night".
+    ``split_compounds`` are compounds with a hyphen, or their first or last parts with it ("non-",
+    "-free"), that are the same without one; None where all are.
     ``articles`` begin something new, which is no more of the part before it.
+    ``tongues`` are languages by name: what is "in Spanish" is about words.
+    ``counted`` are words before the letter that is counted: "how many r".
+    ``meant`` is where a word stands whose meaning is asked.
+    ``spoken`` are two words that stand together where it is about words: "se escribe".
+    ``homographs`` are words that a capital makes others, ``capital`` tells it of words by form.
     ``asking`` are words that begin a question when they begin a sentence.
     """
 
@@ -83,6 +118,10 @@ class Language:
     starts: Phrases = field(default_factory=dict)
     anywhere: Phrases = field(default_factory=dict)
     verbatim: frozenset[str] = frozenset()
+    tongues: frozenset[str] = frozenset()
+    counted: frozenset[str] = frozenset()
+    meant: Meant = field(default_factory=Meant)
+    spoken: frozenset[tuple[str, str]] = frozenset()
     empty: frozenset[str] = frozenset()
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
     movers: frozenset[str] = frozenset()
@@ -102,6 +141,9 @@ class Language:
     longer_words: int = 0
     joins_hyphens: bool = False
     capitals_name: bool = True
+    split_compounds: frozenset[str] | None = None
+    homographs: Mapping[str, Capital] = field(default_factory=dict)
+    capital: Callable[[str], Capital | None] = tells_nothing
     fold: Callable[[str], str] = str
     base_form: Callable[[str], str] = str
     prepare: Callable[[list[str]], list[str]] = list

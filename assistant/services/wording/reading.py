@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
+from assistant.services.wording.capitals import NO_CASES, Cases, read_cases
+from assistant.services.wording.compounds import compound
 from assistant.services.wording.english import ENGLISH
 from assistant.services.wording.german import GERMAN
 from assistant.services.wording.language import Language, Tense
@@ -14,7 +16,8 @@ from assistant.services.wording.numbers import read_numbers
 from assistant.services.wording.phrases import rewrite, sentences, without_openers
 from assistant.services.wording.spanish import SPANISH
 from assistant.services.wording.spelling import Spelling
-from assistant.services.wording.text import BREAKS, LITERAL, take_apart, word_set
+from assistant.services.wording.subject import is_about_words, quote_asked_word, words_about_words
+from assistant.services.wording.text import BREAKS, ENDS, LITERAL, take_apart, word_set
 
 _LONGEST_WORD = 40  # characters; longer ones are no words, and are not kept in mind
 _CACHED_WORDS = 20_000
@@ -73,6 +76,9 @@ _SPELLINGS = {
 }
 
 
+_WORDS_ABOUT_WORDS = {code: words_about_words(language) for code, language in _CODES.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a text says. ``code`` is the language's, "" where it is not known."""
@@ -80,6 +86,7 @@ class Reading:
     code: str
     meanings: tuple[Meaning, ...]
     tense: Tense | None = None
+    cases: Cases = NO_CASES
 
 
 def language_of(code: str) -> Language:
@@ -92,20 +99,58 @@ def read(text: str) -> Reading:
     taken = take_apart(text)
     language = _language(taken.pieces)
     words = _spelled(taken.pieces, taken.named, language)
-    is_verbatim = not language.verbatim.isdisjoint(words)
-    if is_verbatim or not language.meanings:
+    if not language.meanings or (
+        not _WORDS_ABOUT_WORDS[language.code].isdisjoint(words) and is_about_words(words, language)
+    ):
         opened = [
             word
-            for one in sentences(words, language.asking)
+            for one in sentences(_as_asked(taken.pieces, words, language), language.asking)
             for word in without_openers(one, language.starts)
         ]
         return Reading(language.code, tuple(_paired(list(_as_written(opened or words, language)))))
+    words = _without_smileys(quote_asked_word(words, taken.pieces, language, _meaning))
     counted = read_numbers(language.prepare(words), language)
     said = rewrite(counted, language.starts, language.anywhere, language.asking)
     tense = language.tense(said)
     parts = _parts(language.arrange(said), language)
     flat = _flat(parts) or list(_as_written(words, language))
-    return Reading(language.code, tuple(flat), tense)
+    return Reading(language.code, tuple(flat), tense, read_cases(taken, language))
+
+
+def _as_asked(pieces: Sequence[str], words: Sequence[str], language: Language) -> list[str]:
+    """The pieces as they are written, but for what asks: that may be spelled as one likes."""
+    if not language.meanings:
+        return list(words)
+    asked: list[str] = []
+    starts, is_asked = True, False
+    for piece in pieces:
+        word = language.fold(piece) if piece[0].isalpha() else piece
+        if starts and (written := language.expansions.get(word)) and written[0] in language.asking:
+            asked += written
+        elif (starts and word in language.asking) or word in language.tongues:
+            asked.append(word)
+        elif not is_asked and piece[0].isalpha() and len(piece) <= _LONGEST_WORD:
+            spelled = _written_out(piece, language.code, is_name=False)
+            is_asked = len(spelled) == 1 and spelled[0] in language.verbatim
+            asked.append(spelled[0] if is_asked else piece)
+        else:
+            asked.append(piece)
+        starts = piece in BREAKS
+    return asked
+
+
+def _without_smileys(words: list[str]) -> list[str]:
+    """The words without a smile at the end of a sentence: it only is friendly."""
+    if _FRIENDLY.isdisjoint(words):
+        return words
+    return [
+        word
+        for at, word in enumerate(words)
+        if not (at and words[at - 1] in ENDS and word in _FRIENDLY)
+    ]
+
+
+_FRIENDLY = frozenset(LITERAL + face for face in (":)", ":-)", ";)", ";-)", "=)", ":))"))
 
 
 def _language(pieces: Sequence[str]) -> Language:
@@ -145,12 +190,15 @@ def _best_known(
     return languages[scores.index(best)]
 
 
-def _spelled(pieces: Sequence[str], named: frozenset[int], language: Language) -> list[str]:
+def _spelled(pieces: Sequence[str], named: Set[int], language: Language) -> list[str]:
     """The words with contractions written out and slips of the pen set right."""
     words: list[str] = []
     for at, piece in enumerate(pieces):
         if not piece[0].isalpha() or len(piece) > _LONGEST_WORD:
             words.append(piece)
+            continue
+        if piece[0].isupper():
+            words.append(piece if language.capitals_name or len(piece) == 1 else piece.casefold())
             continue
         is_name = language.capitals_name and at in named
         words += _written_out(piece, language.code, is_name)
@@ -167,8 +215,7 @@ def _written_out(word: str, code: str, is_name: bool) -> tuple[str, ...]:
     if word.endswith("'s") and len(word) > 2:
         return word[:-2], "'s"
     if "-" in word and len(word) > 1:
-        parts = tuple(part for part in word.split("-") if part)
-        return ("".join(parts),) if language.joins_hyphens else parts
+        return compound(word, language, is_name=is_name)
     word = language.misspelt.get(word, word)
     if code in _SPELLINGS and not is_name and not _is_known(word, language):
         word = _corrected(word, language, _SPELLINGS[code])
@@ -221,6 +268,8 @@ def _meaning(word: str, code: str) -> Meaning:
     meaning = language.meanings.get(word)
     if meaning is not None:
         return meaning
+    if word[0].isupper():
+        return Meaning(word, Guard.NAME)  # only its capitals tell what it is
     if not word[0].isalpha():
         return Meaning(word, _guard_of(word, language))
     base = language.base_form(word)

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from assistant.services.wording.language import Language, Tense
-from assistant.services.wording.phrases import read_phrases
-from assistant.services.wording.spanish_meanings import (
-    EMPTY,
-    EXPANSIONS,
-    FILLERS,
-    MEANINGS,
-    MONTHS,
-    MOVERS,
-    NUMBERS,
-    ORDINALS,
-    TELLTALES,
+from assistant.services.wording import (
+    spanish_meanings,
+    spanish_phrases,
+    spanish_synonyms,
+    spanish_words,
 )
-from assistant.services.wording.spanish_phrases import ANYWHERE, STARTS
-from assistant.services.wording.spanish_synonyms import OPPOSITES, SYNONYMS
+from assistant.services.wording.language import Capital, Meant, Tense
+from assistant.services.wording.spanish_meanings import (
+    FILLERS,
+)
 from assistant.services.wording.spanish_words import (
-    LOOKALIKES,
     MISSPELT,
     VERBS,
     VOCABULARY,
     base_form,
     fold,
 )
-from assistant.services.wording.text import word_set
+from assistant.services.wording.tables import language_of_tables
+from assistant.services.wording.text import word_list, word_set
 
 _VERBATIM = word_set(
     """
@@ -37,6 +33,33 @@ _VERBATIM = word_set(
     mayusculas minusculas letra letras diferencia diferencias versus vs refran modismo decir
     """
 )
+
+_TONGUES = word_set(
+    """
+    ingles inglés español castellano frances francés aleman alemán italiano portugues portugués
+    ruso chino japones japonés arabe árabe latin latín catalan catalán
+    """
+)
+_MEANT = Meant(
+    behind=frozenset(
+        {
+            ("que", "significa"), ("que", "significan"), ("quiere", "decir"),
+            ("significado", "de"), ("define",),
+        }
+    ),
+    maybe=frozenset({("que", "es")}),
+    telltales=word_set("significa significan decir significado define"),
+)  # fmt: skip
+_WRITTEN_OR_SAID = frozenset(
+    ("se", verb) for verb in word_list("dice dicen escribe escriben pronuncia traduce deletrea")
+)
+_HOMOGRAPHS = dict.fromkeys(
+    word_list(
+        "rosa dolores consuelo paz luz pilar granada leon lima cruz santos mercedes cuenca salvador"
+    ),
+    Capital.ANY,
+)
+
 
 _ASKERS = word_set(
     """
@@ -83,29 +106,18 @@ def tense(words: Sequence[str]) -> Tense | None:
 _PAST = word_set("fue fueron era eran estuvo estaba hubo habia había")
 _FUTURE = word_set("sera será serán seran habrá habra")
 
-_STARTING, _EVERYWHERE = read_phrases(STARTS, ANYWHERE)
-
-SPANISH = Language(
-    code="es",
-    telltales=TELLTALES,
-    expansions=EXPANSIONS,
-    starts=_STARTING,
-    anywhere=_EVERYWHERE,
+SPANISH = replace(
+    language_of_tables("es", spanish_meanings, spanish_phrases, spanish_synonyms, spanish_words),
     verbatim=_VERBATIM,
-    empty=EMPTY,
-    meanings=MEANINGS,
-    movers=MOVERS,
+    tongues=_TONGUES,
+    counted=word_set("cuantos cuantas"),
+    meant=_MEANT,
+    spoken=_WRITTEN_OR_SAID,
+    homographs=_HOMOGRAPHS,
     places=word_set("en a"),
     articles=word_set("un una unos unas"),
     asking=_ASKERS | word_set("puedo puede debo es son hay se"),
     conditional=word_set("cuando donde"),
-    numbers=NUMBERS,
-    ordinals=ORDINALS,
-    months=MONTHS,
-    synonyms=SYNONYMS,
-    opposites=OPPOSITES,
-    known=VOCABULARY,
-    lookalikes=LOOKALIKES,
     misspelt=MISSPELT,
     decimal_comma=True,
     fold=fold,

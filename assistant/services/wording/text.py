@@ -9,7 +9,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from assistant.services.wording.signs import (
+    EDGES,
+    STOPS,
+    begins_code,
+    bracketed,
+    counting_brackets,
+    is_literal,
+    is_smiley,
+    unpaired_marks,
+)
 
 LITERAL = '"'
 BREAKS = frozenset(",.;:?!")
@@ -43,9 +54,8 @@ _INVISIBLE = dict.fromkeys(
 _ALIKE = {ord(one): "'" for one in "\u2018\u2019\u02bc`\u00b4"} | dict.fromkeys(
     [*range(0x2010, 0x2016), 0x2212], "-"
 )
-_EDGES = "()[]{}'\"“”„«»\u2018\u2019…*_~"
+_BULLETS = re.compile(r"(?:[-*•·>#]+\s+|[•·]+)+")
 _STOP_OF = {"…": ".", "。": ".", "\uff1f": "?", "\uff01": "!", "،": ",", "؟": "?"}
-_STOPS = ",.;:?!¿¡" + "".join(_STOP_OF)
 
 # What no ordinary word has inside: code, paths, addresses, formulas.
 _CODE = re.compile(r"[_\\/=<>{}\[\]^~|*+@#$()&:%.]")
@@ -82,49 +92,125 @@ _ORDINAL_ENDINGS = frozenset(["st", "nd", "rd", "th"])
 _SIZES = frozenset({"k", "m", "b", "bn", "mio", "x"})
 
 # Acronyms that are everyday words in small letters.
-_SHOUTED = {"US": "usa", "USA": "usa", "IT": "it-", "WHO": "who-"}
+_SHOUTED = {"US": "usa", "USA": "usa", "IT": "IT", "WHO": "WHO"}
+
+# What a lone "A" behind it is the name of, and where "a" is, too.
+_LETTERED = word_set(
+    """
+    vitamin hepatitis influenza hemophilia haemophilia protein plan type group class grade section
+    part appendix figure exhibit schedule option variant team level terminal gate building block
+    tier category column row cell string point blood typ gruppe klasse tipo grupo clase
+    """
+)
+_ALWAYS_LETTERED = word_set("vitamin hepatitis influenza hemophilia haemophilia vitamina")
+
+# Words that stay small where a title has all others begin with a capital.
+_SMALL_IN_TITLES = word_set(
+    "a an the of in on at to for and or by with from vs as but nor der die das und y de la el en"
+)
 
 _PAYLOAD_LINE = 4  # words; a shorter first line is a greeting
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Text:
-    """A text in pieces. ``named`` are the places of words that a capital marks as names."""
+    """A text in pieces. A word with a capital is a name that only that capital tells.
 
-    pieces: list[str]
-    named: frozenset[int]
+    ``named`` are the places of words that a capital marks as names, ``opening`` those of words
+    that may have theirs from where they stand. ``is_shouted`` is whether there are no others.
+    """
+
+    source: str
+    is_shouted: bool
+    pieces: list[str] = field(default_factory=list)
+    named: set[int] = field(default_factory=set)
+    opening: set[int] = field(default_factory=set)
+    title: bool | None = None
+
+    def is_even(self) -> bool:
+        """Whether capitals say nothing: all letters are, or all words begin with one."""
+        return self.is_shouted or self.is_title()
+
+    def is_title(self) -> bool:
+        """Whether all words of weight begin with a capital; looked up once."""
+        if self.title is None:
+            self.title = _is_title(self.source)
+        return self.title
 
 
 def take_apart(text: str) -> Text:
     """The pieces of ``text``, whatever its Unicode form: composed and decomposed are one."""
-    text = unicodedata.normalize("NFC", text).translate(_INVISIBLE).strip().lstrip("-*•·>#").strip()
+    text = unicodedata.normalize("NFC", text).translate(_INVISIBLE).strip()
+    if bullets := _BULLETS.match(text):
+        text = text[bullets.end() :]
     whole = _QUOTED.fullmatch(text)
     if whole is not None and " " in text and "`" not in text:
         text = (whole[whole.lastgroup or 0]).strip()
-    pieces: list[str] = []
-    named: list[int] = []
-    is_shouted = text.isupper()
+    taken = Text(text, text.isupper())
     end = 0
     for match in _QUOTED.finditer(text):
-        if _read_plain(text, end, match.start(), pieces, named, is_shouted):
-            return Text(pieces, frozenset(named))
+        if _read_plain(text, end, match.start(), taken):
+            return taken
         quoted = match[match.lastgroup or 0]
-        pieces.append(LITERAL + " ".join(quoted.split()))
+        taken.pieces.append(LITERAL + " ".join(quoted.split()))
         end = match.end()
-    _read_plain(text, end, len(text), pieces, named, is_shouted)
-    return Text(pieces, frozenset(named))
+    _read_plain(text, end, len(text), taken)
+    _keep_letters(taken)
+    return taken
 
 
-def _read_plain(
-    text: str, start: int, end: int, pieces: list[str], named: list[int], is_shouted: bool
-) -> bool:
+def _keep_letters(taken: Text) -> None:
+    """Puts single letters back into capitals where they are keys or commands: P and p in vim."""
+    pieces = taken.pieces
+    if _TOOLS_AND_KEYS.isdisjoint(pieces):
+        return
+    is_tool = not _TOOLS.isdisjoint(pieces)
+    for at in (*taken.opening, *taken.named):
+        if len(pieces[at]) == 1 and pieces[at] != "i":
+            beside = (*pieces[max(at - 1, 0) : at], *pieces[at + 1 : at + 2])
+            if is_tool or not _KEYS.isdisjoint(beside):
+                pieces[at] = pieces[at].upper()
+
+
+_TOOLS = word_set("vim vi neovim emacs sed awk grep less tmux chmod tar ls strftime printf regex")
+_KEYS = word_set("press key option flag switch taste drücke tecla pulsa opción")
+_TOOLS_AND_KEYS = _TOOLS | _KEYS
+
+
+def _is_title(text: str) -> bool:
+    """Whether All Words of Weight Begin with a Capital."""
+    if not text[:1].isupper():
+        return False
+    words = text.split()
+    return len(words) > 2 and not any(
+        word[0].islower() and word not in _SMALL_IN_TITLES for word in words
+    )
+
+
+def _read_plain(text: str, start: int, end: int, taken: Text) -> bool:
     """Adds the pieces of a stretch without quotes; True where the rest of the text was taken."""
+    pieces = taken.pieces
     rest = _payload_start(text, start, end, len(pieces))
-    for chunk in text[start : rest if rest is not None else end].split():
+    chunks = text[start : rest if rest is not None else end].split()
+    unpaired: frozenset[int] | None = None
+    for at, chunk in enumerate(chunks):
         if chunk.isalpha():  # nearly all
-            _add_word(chunk, pieces, named, is_shouted)
-        else:
-            _add_chunk(chunk, pieces, named, is_shouted)
+            _add_word(chunk, taken)
+            continue
+        if chunk[-1] in ",.?" and chunk[:-1].isalpha():  # most of the others
+            _add_word(chunk[:-1], taken)
+            pieces.append(chunk[-1])
+            continue
+        if chunk[0] in "*_~" or chunk.rstrip(STOPS)[-1:] in ("*", "_", "~"):
+            if unpaired is None:
+                unpaired = unpaired_marks(chunks)
+            if at in unpaired:
+                pieces.append(LITERAL + chunk.rstrip(STOPS))
+                continue
+        opening, closing = counting_brackets(chunks, at)
+        if opening:
+            pieces.append(LITERAL + opening)
+        _add_chunk(chunk, taken, closing)
     if rest is None:
         return False
     pieces.append(LITERAL + " ".join(text[rest:].lstrip(": \n").split()))
@@ -156,9 +242,13 @@ _ANNOUNCING = word_set(
 )
 
 
-def _add_word(word: str, pieces: list[str], named: list[int], is_shouted: bool) -> None:
+def _add_word(word: str, taken: Text) -> None:
+    pieces = taken.pieces
+    if len(word) == 1 and word in "Aa" and pieces and _is_letter(word, taken):
+        pieces.append("A")
+        return
     if not word.islower():
-        if word in _SHOUTED and not is_shouted:
+        if word in _SHOUTED and not taken.is_shouted:
             pieces.append(_SHOUTED[word])
             return
         if _BITS.fullmatch(word) and pieces and pieces[-1][0].isdigit():
@@ -167,50 +257,76 @@ def _add_word(word: str, pieces: list[str], named: list[int], is_shouted: bool) 
         if _HUMPED.fullmatch(word) and word.casefold() not in _NAMES_WITH_HUMPS:
             pieces.append(LITERAL + word)
             return
-        if pieces and pieces[-1] not in ENDS and not is_shouted:
-            named.append(len(pieces))
+        if not pieces or pieces[-1] in ENDS:
+            taken.opening.add(len(pieces))
+        elif not taken.is_shouted:
+            taken.named.add(len(pieces))
+            if word == "Will" and not taken.is_title():
+                pieces.append(word)
+                return
     pieces.append(word.casefold())
 
 
-def _add_chunk(chunk: str, pieces: list[str], named: list[int], is_shouted: bool) -> None:
-    """Adds what stands between two spaces and is not just letters."""
-    body = chunk.strip(_EDGES)
-    opening = body.lstrip(_STOPS)
-    if len(opening) < len(body) and opening and body[0] == "." and opening[0].isalpha():
-        opening = body  # .net, .env
-    body = opening.rstrip(_STOPS)
+def _is_letter(word: str, taken: Text) -> bool:
+    """Whether it is the letter, and not the article: "vitamin A"."""
+    before = taken.pieces[-1]
+    if before in _ALWAYS_LETTERED:
+        return True
+    if word == "a" or taken.is_shouted:
+        return False
+    return before in _LETTERED or (
+        before[0].isalpha() and len(taken.pieces) - 1 not in taken.named and not taken.is_title()
+    )
+
+
+def _add_chunk(chunk: str, taken: Text, closing: str) -> None:
+    """Adds what stands between two spaces and is not just letters; ``closing`` goes behind it."""
+    pieces = taken.pieces
+    if is_smiley(chunk):
+        pieces.append(LITERAL + chunk)
+        return
+    body = chunk.strip(EDGES)
+    opening = body.lstrip(STOPS)
+    if len(opening) < len(body) and opening:
+        if begins_code(body):
+            opening = body
+        elif body[0] == "." and opening[0].isdigit() and len(body) - len(opening) == 1:
+            opening = "0" + body
+    body = opening.rstrip(STOPS)
     stops = opening[len(body) :]
-    inner = body.strip(_EDGES)
-    if inner and _is_bracketed(chunk, inner):
-        inner = chunk.rstrip(_STOPS)
+    inner = body.strip(EDGES)
+    if inner and bracketed(chunk, inner):
+        inner = chunk.rstrip(STOPS)
     if inner:
-        _add_inner(inner, pieces, named, is_shouted)
+        _add_inner(inner, taken)
     elif not stops:
-        stops = "".join(one for one in chunk if one in _STOPS)
+        stops = "".join(one for one in chunk if one in STOPS)
         if not stops and chunk.translate(_ALIKE) not in ("-", "--"):
             pieces.append(LITERAL + chunk)
         elif not stops:
             pieces.append("-")
+    if closing and inner:
+        pieces.append(LITERAL + closing)
     if stops:
-        if inner and stops[0] == "!" and inner[-1].isdigit() and len(chunk) < 6:
+        if inner and stops[0] == "!" and (
+            (inner[-1].isdigit() and len(chunk) < 6)
+            or (len(inner) == 1 and inner.islower())
+            or inner[-1] == ")"
+        ):  # fmt: skip
             pieces.append(LITERAL + "!")  # a factorial, perhaps
         last = stops[-1]
         pieces.append(_STOP_OF.get(last, last) if last not in "¿¡" else ",")
 
 
-def _is_bracketed(chunk: str, inner: str) -> bool:
-    """Whether brackets at the edges belong to what is inside: f(x), list[0], foo()."""
-    return (
-        (chunk[-1:] in ")]}" or chunk.rstrip(_STOPS)[-1:] in ")]}")
-        and (chunk[0] not in "([{" and any(one in chunk[:-1] for one in "([{"))
-    ) or (chunk[0] in "{[" and len(inner) + 2 < len(chunk))
-
-
-def _add_inner(body: str, pieces: list[str], named: list[int], is_shouted: bool) -> None:
+def _add_inner(body: str, taken: Text) -> None:
+    pieces = taken.pieces
     if body.isalpha():
-        _add_word(body, pieces, named, is_shouted)
+        _add_word(body, taken)
         return
     plain = body.translate(_ALIKE)
+    if is_literal(plain):
+        pieces.append(LITERAL + plain)
+        return
     folded = plain.casefold()
     if any(one.isdigit() for one in folded) and _add_number(folded, body, pieces):
         return
@@ -229,6 +345,8 @@ def _add_inner(body: str, pieces: list[str], named: list[int], is_shouted: bool)
     if _CODE.search(plain):
         pieces.append(LITERAL + body)
         return
+    if "-" in plain and body[0].isupper() and pieces and not taken.is_shouted:
+        taken.named.add(len(pieces))
     for part in folded.replace(",", " , ").replace(";", " , ").split():
         pieces.append(part)
 
@@ -240,9 +358,6 @@ _KNOWN_WITH_SIGNS = {
     "w/o": "without",
     "w/": "with",
     "and/or": "or",
-    "e-mail": "email",
-    "e-mails": "emails",
-    "wi-fi": "wifi",
     "%": "percent",
     "$": "dollar",
     "€": "euro",
