@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,18 @@ async def stream(service: RunningService, text: str = FRANCE) -> list[dict[str, 
 async def test_a_hit_looks_like_a_miss(tmp_path: Path) -> None:
     """Same fields, same stream; a hundred identical requests on two replicas make one call."""
     async with FakeOllama() as ollama, two_replicas(tmp_path, ollama, **ON) as replicas:
-        ollama.reply = Reply(tokens=words(20), token_delay_s=0.02, prompt_tokens=9)
+        ollama.reply = Reply(tokens=words(20), token_delay_s=0.1, prompt_tokens=9)
 
         answers = await asyncio.gather(*(ask(replica) for _ in range(50) for replica in replicas))
 
         assert len(ollama.chats) == 1
         assert len({answer["text"] for answer in answers}) == 1
         assert len([answer for answer in answers if answer["usage"]["totalTokens"]]) == 1
-        assert sorted({answer["cache"] for answer in answers}) == ["COALESCED", "MISS"]
+        outcomes = Counter(answer["cache"] for answer in answers)
+        # Who came so late that it was there already has it all the same.
+        assert outcomes["MISS"] == 1
+        assert outcomes["COALESCED"] + outcomes["EXACT"] == 99
+        assert outcomes["COALESCED"] >= 50
 
         miss = next(answer for answer in answers if answer["cache"] == "MISS")
         for replica in replicas:
@@ -71,6 +76,7 @@ async def test_a_hit_looks_like_a_miss(tmp_path: Path) -> None:
             assert hit["usage"]["totalTokens"] == 0
             assert hit["decision"]["cacheVerdict"]["sourceId"] == miss["id"]
 
+        ollama.reply = Reply(tokens=words(20), token_delay_s=0.02)
         first = await stream(replicas[0], "Tell me something else")
         again = await stream(replicas[1], "Tell me something else")
         assert len(ollama.chats) == 2
@@ -83,7 +89,9 @@ async def test_a_hit_looks_like_a_miss(tmp_path: Path) -> None:
         assert _text(first) == _text(again) == again[-1]["response"]["text"]
 
         figures = (await replicas[1].graphql(STATISTICS, headers=ALICE))["data"]["cacheStatistics"]
-        assert (figures["coalesced"], figures["exactHits"], figures["misses"]) == (99, 3, 2)
+        assert figures["coalesced"] == outcomes["COALESCED"]
+        assert figures["exactHits"] == outcomes["EXACT"] + 3
+        assert figures["misses"] == 2
         assert figures["entries"] == 2
 
 

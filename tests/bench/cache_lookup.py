@@ -30,6 +30,7 @@ from assistant.adapters.embedding import MiniLmEmbedder
 from assistant.adapters.postgres import migrate
 from assistant.adapters.postgres.cache import PostgresCache
 from assistant.adapters.postgres.cache_rows import vector_text
+from assistant.adapters.postgres.cluster import OWNER_ROLE
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
 from assistant.domain.cache import CacheKey
@@ -129,6 +130,10 @@ class Filling:
         yield
         await self._owner.execute(str(definition).replace("ON ONLY", "ON").encode())
         await self._owner.execute("VACUUM ANALYZE cache_entries")
+        # Until all is written, the disk has no time for anybody else.
+        await self._owner.execute("RESET ROLE")
+        await self._owner.execute("CHECKPOINT")
+        await self._owner.execute(f"SET ROLE {OWNER_ROLE}".encode())
 
     async def bytes_per_entry(self) -> float:
         return float(
@@ -232,7 +237,9 @@ async def run(entries: Sequence[int], elsewhere: int) -> None:
         database = Database(embedded.service_url)
         await database.start()
         cache = PostgresCache(database)
-        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as owner:
+        superuser = url.replace(OWNER_ROLE, "postgres", 1)
+        async with await psycopg.AsyncConnection.connect(superuser, autocommit=True) as owner:
+            await owner.execute(f"SET ROLE {OWNER_ROLE}".encode())
             await owner.execute("SELECT set_config('assistant.tenant_id', 'bench', false)")
             await owner.execute("SET maintenance_work_mem = '4GB'")
             # What is compared one by one is not to come from an index.

@@ -605,6 +605,7 @@ async def test_whatever_is_removed_replaced_or_judged_is_announced(
     assert await heard_next(announced) == [CacheNotice("globex", None)]
 
     await cache.remove("acme", older.id)
+    assert await heard_next(announced) == [CacheNotice("acme", None)], "some may remember it"
     await cache.judge("acme", older.id, 0.99)
     await cache.find(key)
     await cache.count_hits({("acme", entry.id): 1})
