@@ -14,9 +14,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -108,6 +109,8 @@ async def litellm(executable: Path, cores: set[int] | None, folder: Path) -> Asy
             running = await asyncio.create_subprocess_exec(
                 executable, "--config", config, "--port", str(port), "--host", "127.0.0.1",
                 "--num_workers", "1", stdout=log, stderr=log,
+                # It insists on a key otherwise, and would check it with every request.
+                env=os.environ | {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"},
             )  # fmt: skip
         try:
             url = f"http://127.0.0.1:{port}"
@@ -120,7 +123,8 @@ async def litellm(executable: Path, cores: set[int] | None, folder: Path) -> Asy
             )
             yield Program("LiteLLM", running.pid, target, target)
         finally:
-            running.terminate()
+            with suppress(ProcessLookupError):
+                running.terminate()
             await running.wait()
             log.close()
 
