@@ -76,6 +76,7 @@ format: .venv/dev.done
 
 bench: setup
 	$(BIN)/python -m tests.bench.completions $(BENCH)
+	$(BIN)/python -m tests.bench.cache_hits $(BENCH)
 
 quality: setup .venv/dev.done
 	$(BIN)/python -m tests.quality.builtin

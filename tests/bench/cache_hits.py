@@ -94,7 +94,7 @@ async def litellm(executable: Path, cores: set[int] | None, folder: Path) -> Asy
         assert fake.stdout is not None
         upstream = (await fake.stdout.readline()).decode().split()[-1]
         config = folder / "litellm.json"  # JSON is YAML
-        model = {"model": "openai/m", "api_base": f"{upstream}/v1", "api_key": "none"}
+        model = {"model": "openai/gpt-4o-mini", "api_base": upstream, "api_key": "none"}
         config.write_text(
             json.dumps(
                 {
