@@ -14,10 +14,12 @@ from assistant.adapters.postgres.connection import Database
 from assistant.domain.cache import CacheFigures, CacheOutcome, CacheUpkeep, WarmingTask
 from assistant.domain.usage import UsageWindow
 
-# Each batch is a transaction of well under a second; what is worth least is found anew for each.
+# Each batch is a transaction of its own; what is worth least is found anew for each.
 _EXPIRED_AT_ONCE = 2_000
 _EVICTED_AT_ONCE = 20_000
 
+# To rank a million entries takes seconds, and nobody waits for it.
+_TAKE_TIME = text("SET LOCAL statement_timeout = '2min'")
 _EXPIRE = text("SELECT assistant_expire_cached(:most)")
 _EVICT = text("SELECT assistant_evict_cached(:max_bytes, :most)")
 # Counted by one replica, shown by all.
@@ -99,6 +101,7 @@ class PostgresCacheUpkeep:
         gone = 0
         while True:
             async with self._database.transaction() as connection:
+                await connection.execute(_TAKE_TIME)
                 batch: int = (await connection.execute(statement, {"most": most})).scalar_one()
             gone += batch
             if batch < most:
