@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from assistant.domain.cache import (
     CacheKey,
     CacheLevel,
@@ -20,6 +22,7 @@ from assistant.domain.ports import (
     Telemetry,
 )
 from assistant.domain.prompt import RenderedPrompt
+from assistant.errors import StorageUnavailable
 from assistant.services.cache_keeper import CacheKeeper, CacheLimits
 from assistant.services.cache_keys import Question, exact_key_of, question_of, why_not_kept
 from assistant.services.cache_memory import CacheMemory
@@ -150,8 +153,10 @@ class Cache:
         self._memory.forget(tenant_id, exact)
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait for what is still being kept, at most so long."""
+        """Wait for what is still being kept, at most so long, and count the last hits."""
         await self._keeper.drain(timeout_s)
+        with suppress(StorageUnavailable):
+            await self._uses.flush()
 
     def _why_not(self, request: CompletionRequest, prompt: RenderedPrompt) -> str | None:
         return why_not_kept(request, prompt) if self._limits.is_on else "The cache is switched off."

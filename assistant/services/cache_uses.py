@@ -11,10 +11,13 @@ from assistant.domain.cache import CacheEntry, CacheOutcome, CacheVerdict
 from assistant.domain.completion import CompletionRequest
 from assistant.domain.ports import CacheStore, Clock
 from assistant.domain.prompt import RenderedPrompt
+from assistant.errors import StorageUnavailable
 from assistant.services.cache_keys import settings_of
 
 _COUNT_INTERVAL_S = 1.0
 _MOST_FOLLOW_UPS = 1_000
+# Entries whose hits wait for a database that is away; older ones are given up.
+_MOST_UNTOLD = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +58,23 @@ class CacheUses:
             base = settings_of(prompt).min_similarity
             self.follow_ups.put_nowait(FollowUp(request, kept, verdict, base))
 
-    def hits_of(self, entry: CacheEntry) -> int:
-        """How often it was of use since the database was told last."""
-        return self._hits[entry.key.tenant_id, entry.id]
-
     async def keep_counting(self) -> None:
         """Tell the database every second, until cancelled. Raises StorageUnavailable."""
         while True:
             await asyncio.sleep(_COUNT_INTERVAL_S)
-            hits, self._hits = self._hits, Counter()
-            if hits:
-                await self._store.count_hits(hits)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Tell the database now; what it does not take is told the next time.
+
+        Raises: StorageUnavailable.
+        """
+        hits, self._hits = self._hits, Counter()
+        if not hits:
+            return
+        try:
+            await self._store.count_hits(hits)
+        except StorageUnavailable:
+            if len(self._hits) < _MOST_UNTOLD:
+                self._hits.update(hits)
+            raise
