@@ -7,7 +7,11 @@
     │   ├── Forbidden
     │   ├── NotFound
     │   ├── Conflict                 somebody else changed it meanwhile
-    │   └── ContextLengthExceeded
+    │   ├── ContextLengthExceeded
+    │   └── AdmissionRefused         this caller may not now; details: by what, until when
+    │       ├── LimitReached         more requests or tokens in a time than a rate limit allows
+    │       └── BudgetExceeded       what is left of a budget is less than it may cost
+    │           └── PriceUnknown     nobody knows what it may cost, and a budget is to be kept
     ├── UpstreamError                a provider failed us
     │   ├── ProviderUnavailable      could not be reached, or answered that it cannot serve now
     │   │   ├── ModelMissing         is there, but does not have the model
@@ -23,6 +27,7 @@
     │       └── SchemaViolated       answered, but not what the response schema asks for
     ├── CompletionCancelled          somebody stopped it
     ├── StorageUnavailable           our own database; reported as INTERNAL_SERVER_ERROR
+    ├── EntryReaped                  this process was taken for dead, and its completion settled
     └── InternalError                a defect of ours; its cause is in the log, not in the message
 
 Foreign errors are translated once, in the adapter that meets them (``raise ... from``).
@@ -165,6 +170,37 @@ class ContextLengthExceeded(RequestError):
     code = ErrorCode.CONTEXT_LENGTH_EXCEEDED
 
 
+class AdmissionRefused(RequestError):
+    """This caller may not now, somebody else perhaps; ``details`` says by what and until when."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        details: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.details = details or {}
+
+
+class LimitReached(AdmissionRefused):
+    """A rate limit of ours is used up; ``retry_after_s`` is when there will be enough again."""
+
+    code = ErrorCode.RATE_LIMITED
+    is_retryable = True
+
+
+class BudgetExceeded(AdmissionRefused):
+    """Less is left of a budget than it may cost; ``retry_after_s`` is when its window ends."""
+
+    code = ErrorCode.BUDGET_EXCEEDED
+
+
+class PriceUnknown(BudgetExceeded):
+    """The model has no price, and there is a budget to be kept."""
+
+
 class UpstreamError(AssistantError):
     """A provider failed us."""
 
@@ -241,6 +277,12 @@ class CompletionCancelled(AssistantError):
 
 class StorageUnavailable(AssistantError):
     """The database cannot be reached or refuses to write; what was not recorded is not final."""
+
+    is_retryable = True
+
+
+class EntryReaped(AssistantError):
+    """The process was not heard of for so long that its completion was settled for it."""
 
     is_retryable = True
 

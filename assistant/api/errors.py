@@ -25,7 +25,7 @@ from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
 from assistant.api.input_errors import explain_variables
-from assistant.errors import AssistantError, BadUserInput, ErrorCode
+from assistant.errors import AdmissionRefused, AssistantError, BadUserInput, ErrorCode
 
 if TYPE_CHECKING:
     from strawberry.types import ExecutionContext, ExecutionResult
@@ -57,13 +57,15 @@ def extensions_of(error: AssistantError) -> dict[str, Any]:
     """What a client branches on, beside the message.
 
     ``retryAfterMs`` is how long to wait before the same call may succeed, ``inputPath`` the
-    input field at fault; both only where known.
+    input field at fault; both only where known. Budgets and rate limits say which they are.
     """
     extensions: dict[str, Any] = {"code": error.code.value, "isRetryable": error.is_retryable}
     if error.retry_after_ms is not None:
         extensions["retryAfterMs"] = error.retry_after_ms
     if isinstance(error, BadUserInput) and error.path:
         extensions["inputPath"] = list(error.path)
+    if isinstance(error, AdmissionRefused):
+        extensions |= error.details
     if error.completion_id is not None:
         extensions["completionId"] = str(error.completion_id)
     return extensions

@@ -31,7 +31,8 @@ _BY_NAME = {scope.value: scope for scope in Scope}
 class Caller:
     """An authenticated caller. ``user_id`` and ``service_id`` are None where there is no such party.
 
-    ``is_developer``: at their own machine, in dev mode, and so the operator of it.
+    ``is_developer``: at their own machine, in dev mode, and so the operator of it. ``api_key_id`` is
+    that of the key that they came with, None where they showed something else.
     """
 
     tenant_id: str
@@ -39,6 +40,7 @@ class Caller:
     service_id: str | None
     scopes: frozenset[Scope]
     is_developer: bool = False
+    api_key_id: str | None = None
 
     @property
     def is_operator(self) -> bool:

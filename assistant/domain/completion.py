@@ -229,13 +229,19 @@ class AttemptOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens and what they cost in USD. ``is_estimated``: the provider did not report them."""
+    """Tokens and what they cost in USD. ``is_estimated``: the provider did not report them.
+
+    ``cached_tokens`` are among those of the prompt, ``reasoning_tokens`` among those of the answer.
+    ``is_priced``: ``cost`` is all of it; else some of it was used of a model that had no price.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     is_estimated: bool = False
     cost: Decimal = Decimal(0)
+    reasoning_tokens: int = 0
+    is_priced: bool = True
 
     @property
     def total_tokens(self) -> int:
@@ -248,12 +254,17 @@ class TokenUsage:
             self.cached_tokens + other.cached_tokens,
             self.is_estimated or other.is_estimated,
             self.cost + other.cost,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.is_priced and other.is_priced,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call of one provider for a completion."""
+    """One call of one provider for a completion.
+
+    ``first_token_ms`` is from the call to its first event; None where there was none.
+    """
 
     provider: str
     model: str
@@ -261,13 +272,17 @@ class Attempt:
     latency_ms: int
     error_code: ErrorCode | None = None
     usage: TokenUsage = TokenUsage()
+    first_token_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """How an answer came about. What was saved is what the answer had taken when it was made.
 
-    ``cache`` is None where the request ended before the cache was asked.
+    ``cache`` is None where the request ended before the cache was asked. ``first_token_ms`` is from
+    the request to what was first heard of an answer; None where nothing was.
+    ``most_output_tokens`` is how long what was left of a budget let the answer be; None where the
+    request, or the model, was content with that.
     """
 
     rule_name: str | None = None
@@ -277,6 +292,8 @@ class Decision:
     cache: CacheVerdict | None = None
     saved_tokens: int = 0
     saved_cost: Decimal = Decimal(0)
+    first_token_ms: int | None = None
+    most_output_tokens: int | None = None
 
     @property
     def similarity(self) -> float | None:
@@ -351,6 +368,7 @@ class GenerationFinished:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 ProviderEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | GenerationFinished

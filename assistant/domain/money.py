@@ -16,6 +16,13 @@ class Money:
     currency: str = "USD"
 
 
+def in_words(amount: Decimal) -> str:
+    """An amount of USD as it is told to people: exact, with two digits after the point at least."""
+    digits = f"{amount.normalize():f}"
+    whole, _, fraction = digits.partition(".")
+    return f"{whole}.{fraction:0<2} USD"
+
+
 def token_cost(
     prompt_tokens: int,
     completion_tokens: int,

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from uuid import UUID
 
 from assistant.domain.api_key import ApiKey
+from assistant.domain.budget import Admission, Stake
 from assistant.domain.cache import (
     CacheEntry,
     CacheFigures,
@@ -575,12 +576,26 @@ class LedgerStore(Protocol):
     Raises: StorageUnavailable.
     """
 
-    async def open(self, completion: Completion) -> None:
-        """Record that a completion runs, before any provider is called for it."""
+    async def open(
+        self, completion: Completion, stake: Stake, *, is_more: bool = False
+    ) -> Admission:
+        """Record that a completion runs and hold what it may take, before a provider is called.
+
+        All budgets and limits of tokens that are about the caller are asked at once: they hold all
+        of it or nothing. ``is_more``: it runs already, and ``stake`` is what it holds from now on.
+
+        Raises: BudgetExceeded, PriceUnknown, LimitReached; EntryReaped where it ran, and was
+        settled since.
+        """
         ...
 
     async def settle(self, completion: Completion) -> None:
-        """Record how it ended and what it used; settling twice changes nothing."""
+        """Record how it ended and what it used, and give back what it held beyond that.
+
+        Settling twice changes nothing. What cannot be recorded now is so as soon as it can be.
+
+        Raises: EntryReaped where it has been settled since by somebody else.
+        """
         ...
 
 

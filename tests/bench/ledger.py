@@ -21,6 +21,7 @@ from assistant.adapters.postgres import migrate
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
 from assistant.adapters.postgres.ledger import PostgresLedger
+from assistant.domain.budget import Stake
 from tests.bench.cores import pin, two_cores
 from tests.postgres.completions import running, succeeded
 
@@ -36,7 +37,7 @@ async def measure(ledger: PostgresLedger, callers: int) -> None:
         while time.perf_counter() < ends_at:
             opened = running(prompt_version_id=random.choice(VERSIONS))
             started = time.perf_counter()
-            await ledger.open(opened)
+            await ledger.open(opened, Stake())
             await ledger.settle(succeeded(opened, text="word " * 64))
             waits_ms.append((time.perf_counter() - started) * 1000 / 2)
 

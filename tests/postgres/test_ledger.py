@@ -16,6 +16,7 @@ from assistant.adapters.postgres.completions import PostgresCompletions
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
 from assistant.adapters.postgres.ledger import PostgresLedger
+from assistant.domain.budget import Stake
 from assistant.domain.completion import Completion, CompletionStatus, FinishReason, TokenUsage
 from assistant.errors import ErrorCode, InternalError, StorageUnavailable
 from tests.postgres.completions import running, succeeded
@@ -33,7 +34,7 @@ async def test_what_was_settled_reads_back_exactly(
     ledger: PostgresLedger, database: Database
 ) -> None:
     opened = running()
-    await ledger.open(opened)
+    await ledger.open(opened, Stake())
     ended = succeeded(opened)
     await ledger.settle(ended)
 
@@ -46,7 +47,7 @@ async def test_an_open_completion_is_found_running_and_has_no_usage_yet(
     ledger: PostgresLedger, database: Database, urls: DatabaseUrls
 ) -> None:
     opened = running()
-    await ledger.open(opened)
+    await ledger.open(opened, Stake())
 
     found = await PostgresCompletions(database).find_completions("acme", [opened.id])
 
@@ -56,7 +57,7 @@ async def test_an_open_completion_is_found_running_and_has_no_usage_yet(
 
 async def test_settling_twice_changes_nothing(ledger: PostgresLedger, urls: DatabaseUrls) -> None:
     opened = running()
-    await ledger.open(opened)
+    await ledger.open(opened, Stake())
     await ledger.settle(succeeded(opened))
     before = await stored(urls), await stored(urls, "usage_logs")
 
@@ -80,7 +81,7 @@ async def test_opening_after_settling_does_not_reopen(
     opened = running()
     await ledger.settle(succeeded(opened))
 
-    await ledger.open(opened)
+    await ledger.open(opened, Stake())
 
     assert [row["status"] for row in await stored(urls)] == ["SUCCEEDED"]
 
@@ -118,7 +119,7 @@ async def test_two_hundred_at_once_of_many_tenants_are_all_written(
     completions = [running(f"tenant-{number % 7}") for number in range(200)]
 
     async def complete(opened: Completion) -> None:
-        await ledger.open(opened)
+        await ledger.open(opened, Stake())
         await ledger.settle(succeeded(opened))
 
     await asyncio.gather(*map(complete, completions))
@@ -135,7 +136,7 @@ async def test_two_hundred_at_once_of_many_tenants_are_all_written(
 
 
 async def test_a_group_is_one_transaction(ledger: PostgresLedger, urls: DatabaseUrls) -> None:
-    await asyncio.gather(*(ledger.open(running()) for _ in range(100)))
+    await asyncio.gather(*(ledger.open(running(), Stake()) for _ in range(100)))
 
     async with await connect(urls.superuser) as connection:
         cursor = await connection.execute("SELECT count(DISTINCT xmin::text) FROM completions")
@@ -170,7 +171,7 @@ async def test_a_caller_that_gives_up_does_not_take_its_group_along(
     ledger: PostgresLedger, urls: DatabaseUrls
 ) -> None:
     completions = [running() for _ in range(10)]
-    tasks = [asyncio.create_task(ledger.open(completion)) for completion in completions]
+    tasks = [asyncio.create_task(ledger.open(completion, Stake())) for completion in completions]
     await asyncio.sleep(0)
     tasks[4].cancel()
 
@@ -194,7 +195,7 @@ async def test_characters_that_the_database_cannot_hold_do_not_lose_the_usage(
 async def test_closing_writes_what_still_waits(database: Database, urls: DatabaseUrls) -> None:
     ledger = PostgresLedger(database)
     await ledger.start()
-    tasks = [asyncio.create_task(ledger.open(running())) for _ in range(50)]
+    tasks = [asyncio.create_task(ledger.open(running(), Stake())) for _ in range(50)]
     await asyncio.sleep(0)
 
     await ledger.close()
@@ -206,10 +207,10 @@ async def test_closing_writes_what_still_waits(database: Database, urls: Databas
 async def test_a_connection_that_was_cut_is_replaced_unnoticed(
     ledger: PostgresLedger, urls: DatabaseUrls
 ) -> None:
-    await ledger.open(running())
+    await ledger.open(running(), Stake())
     await cut_connections(urls)
 
-    await ledger.open(running())
+    await ledger.open(running(), Stake())
 
     assert len(await stored(urls)) == 2
 
@@ -217,7 +218,7 @@ async def test_a_connection_that_was_cut_is_replaced_unnoticed(
 async def test_a_full_group_is_split_and_still_complete(
     ledger: PostgresLedger, urls: DatabaseUrls
 ) -> None:
-    await asyncio.gather(*(ledger.open(running()) for _ in range(1_500)))
+    await asyncio.gather(*(ledger.open(running(), Stake()) for _ in range(1_500)))
 
     assert len(await stored(urls)) == 1_500
 
@@ -238,7 +239,7 @@ async def test_what_was_acknowledged_survives_kill_9_of_the_server(short_folder:
         while not is_over.is_set():
             opened = running()
             try:
-                await ledger.open(opened)
+                await ledger.open(opened, Stake())
                 await ledger.settle(succeeded(opened))
                 acknowledged.add(opened.id)
             except StorageUnavailable:
@@ -311,7 +312,7 @@ async def test_the_time_in_the_id_decides_where_a_completion_lies(
 ) -> None:
     opened = running()
     told = replace(opened, created_at=opened.created_at.replace(year=1999))
-    await ledger.open(told)
+    await ledger.open(told, Stake())
 
     found = await PostgresCompletions(database).find_completions("acme", [opened.id])
 

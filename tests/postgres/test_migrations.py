@@ -20,6 +20,7 @@ from assistant.adapters.postgres.ledger import PostgresLedger
 from assistant.adapters.postgres.prompt_releases import PostgresPromptReleases
 from assistant.adapters.postgres.prompts import PostgresPrompts
 from assistant.adapters.postgres.seeds import PostgresSeeds
+from assistant.domain.budget import Stake
 from assistant.domain.prompt import PromptDraft, PromptVersionStatus, VersionDraft
 from assistant.domain.prompt_document import PromptDocument
 from assistant.domain.prompt_test import Contains, PromptTestDraft
@@ -99,7 +100,19 @@ async def test_up_down_and_up_again_leaves_nothing_in_between(empty: DatabaseUrl
 async def test_every_single_step_down_and_up_works(empty: DatabaseUrls) -> None:
     await migrate.upgrade(empty.owner)
     full = await left_in(empty)
-    for revision in ("0008", "0007", "0006", "0005", "0004", "0003", "0002", "0001"):
+    for revision in (
+        "0011",
+        "0010",
+        "0009",
+        "0008",
+        "0007",
+        "0006",
+        "0005",
+        "0004",
+        "0003",
+        "0002",
+        "0001",
+    ):
         await migrate.downgrade(empty.owner, revision)
         assert await migrate.current_revision(empty.owner) == revision
 
@@ -159,7 +172,7 @@ async def test_an_owner_without_superuser_can_migrate_and_the_service_can_act_th
         ledger = PostgresLedger(database)
         await ledger.start()
         opened = running()
-        await ledger.open(opened)
+        await ledger.open(opened, Stake())
         await ledger.settle(succeeded(opened))
         await ledger.close()
         await database.close()

@@ -19,6 +19,7 @@ from assistant.adapters.postgres.partitions import (
     keep_partitions,
     maintain_partitions,
 )
+from assistant.domain.budget import Stake
 from tests.postgres.completions import running, succeeded
 from tests.postgres.server import DatabaseUrls, connect
 
@@ -134,7 +135,7 @@ async def test_a_months_last_and_first_milliseconds_find_their_partitions(
 ) -> None:
     at = month(1) + timedelta(milliseconds=offset_ms)
     opened = running(at=at)
-    await ledger.open(opened)
+    await ledger.open(opened, Stake())
     await ledger.settle(succeeded(opened))
 
     found = await PostgresCompletions(database).find_completions("acme", [opened.id])

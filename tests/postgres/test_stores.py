@@ -21,6 +21,7 @@ from assistant.adapters.postgres.ledger import PostgresLedger
 from assistant.adapters.postgres.models import PostgresModels
 from assistant.adapters.postgres.usage import PostgresUsage
 from assistant.domain.api_key import ApiKey
+from assistant.domain.budget import Stake
 from assistant.domain.cache import CacheOutcome
 from assistant.domain.caller import Caller, Scope
 from assistant.domain.completion import CompletionStatus, Decision, TokenUsage
@@ -44,7 +45,7 @@ async def test_a_completion_of_another_tenant_does_not_exist(
     ledger: PostgresLedger, database: Database
 ) -> None:
     opened = running("globex")
-    await ledger.open(opened)
+    await ledger.open(opened, Stake())
 
     assert await PostgresCompletions(database).find_completions("acme", [opened.id]) == {}
 
@@ -74,7 +75,7 @@ async def test_an_id_leads_straight_to_its_months_partition(
     ledger: PostgresLedger, database: Database, urls: DatabaseUrls
 ) -> None:
     opened = running()
-    await ledger.open(opened)
+    await ledger.open(opened, Stake())
     next_month = (opened.created_at.replace(day=1) + timedelta(days=32)).strftime("%Y_%m")
 
     async with await connect(urls.owner) as connection, connection.transaction():

@@ -14,6 +14,7 @@ from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.errors import DatabaseStartError
 from assistant.adapters.postgres.ledger import PostgresLedger
 from assistant.app import database as open_database
+from assistant.domain.budget import Stake
 from assistant.settings import Settings
 from tests.postgres.completions import running, succeeded
 from tests.postgres.server import DatabaseUrls, PostgresServer, connect
@@ -395,7 +396,7 @@ async def test_a_mightier_login_steps_down_on_every_connection(
     await ledger.start()
 
     opened = running()
-    await ledger.open(opened)
+    await ledger.open(opened, Stake())
     await ledger.settle(succeeded(opened))
     own = await database.connect()
     cursor = await own.execute("SELECT current_user::text")

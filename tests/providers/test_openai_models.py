@@ -274,7 +274,8 @@ async def test_the_total_limit_bounds_all_requests_together(
     limits = TimeLimits(total_s=0.4)
     with pytest.raises(ProviderTimeout):
         await provider.embed(EMBEDDER, ["text"] * 1280, limits)
-    assert len(fake.requests) == 3
+    # Of ten that it would take: a machine that is busy makes fewer in the time.
+    assert 1 <= len(fake.requests) < 10
 
 
 async def test_cancelling_closes_the_connection(fake: FakeOpenAi, provider: OpenAiProvider) -> None:

@@ -11,6 +11,7 @@ from zlib import crc32
 
 from uuid_utils.compat import uuid7
 
+from assistant.domain.budget import Admission, Stake
 from assistant.domain.cache import CacheLevel, CacheLookup, ShadowVerdict
 from assistant.domain.caller import Caller, Scope
 from assistant.domain.completion import (
@@ -72,15 +73,26 @@ class FakeLedgerStore:
     """Remembers what was opened and settled; fails where it is told to."""
 
     opened: list[Completion] = field(default_factory=list)
+    stakes: list[Stake] = field(default_factory=list)
     settled: list[Completion] = field(default_factory=list)
     open_error: Exception | None = None
+    admissions: list[Admission | Exception] = field(default_factory=list)
+    """What is answered, in order; then everything is granted, and no budget holds."""
     settle_error: Exception | None = None
     settle_delay_s: float = 0.0
 
-    async def open(self, completion: Completion) -> None:
+    async def open(
+        self, completion: Completion, stake: Stake, *, is_more: bool = False
+    ) -> Admission:
         if self.open_error:
             raise self.open_error
-        self.opened.append(completion)
+        self.stakes.append(stake)
+        answer = self.admissions.pop(0) if self.admissions else None
+        if isinstance(answer, Exception):
+            raise answer
+        if not is_more:
+            self.opened.append(completion)
+        return answer or Admission(stake.output_tokens, stake.fixed_cost)
 
     async def settle(self, completion: Completion) -> None:
         await asyncio.sleep(self.settle_delay_s)

@@ -35,7 +35,7 @@ _FIGURES = text(
     SELECT cache, count(*) AS requests, sum(saved_tokens)::bigint AS saved_tokens,
            sum(saved_cost) AS saved_cost
     FROM usage_logs
-    WHERE tenant_id = :tenant_id AND operation = 'chat'
+    WHERE tenant_id = :tenant_id AND operation = 'chat' AND attempt = 0
       AND created_at >= :start AND created_at < :end
     GROUP BY cache
     """

@@ -47,8 +47,10 @@ def completion_row(completion: Completion) -> dict[str, Any]:
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
         "is_estimated": usage.is_estimated,
         "cost": str(usage.cost),
+        "is_priced": usage.is_priced,
         "saved_tokens": decision.saved_tokens,
         "saved_cost": str(decision.saved_cost),
         "cache": completion.cache,
@@ -60,6 +62,8 @@ def completion_row(completion: Completion) -> dict[str, Any]:
             "cache": None if decision.cache is None else _verdict_row(decision.cache),
             "saved_tokens": decision.saved_tokens,
             "saved_cost": str(decision.saved_cost),
+            "first_token_ms": decision.first_token_ms,
+            "most_output_tokens": decision.most_output_tokens,
         },
         "latency_ms": completion.latency_ms,
         "error_code": completion.error_code,
@@ -88,12 +92,15 @@ def _attempt_row(attempt: Attempt) -> dict[str, Any]:
         "model": attempt.model,
         "outcome": attempt.outcome,
         "latency_ms": attempt.latency_ms,
+        "first_token_ms": attempt.first_token_ms,
         "error_code": attempt.error_code,
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
         "is_estimated": usage.is_estimated,
         "cost": str(usage.cost),
+        "is_priced": usage.is_priced,
     }
 
 
@@ -127,6 +134,8 @@ def _decision_of(row: Mapping[str, Any]) -> Decision:
         cache=_verdict_of(row.get("cache")),
         saved_tokens=row.get("saved_tokens", 0),
         saved_cost=Decimal(row["saved_cost"]),
+        first_token_ms=row.get("first_token_ms"),
+        most_output_tokens=row.get("most_output_tokens"),
     )
 
 
@@ -154,6 +163,7 @@ def _attempt_of(row: Mapping[str, Any]) -> Attempt:
         latency_ms=row["latency_ms"],
         error_code=ErrorCode(row["error_code"]) if row["error_code"] else None,
         usage=_usage_of(row),
+        first_token_ms=row.get("first_token_ms"),
     )
 
 
@@ -162,6 +172,9 @@ def _usage_of(row: Mapping[str, Any]) -> TokenUsage:
         prompt_tokens=row["prompt_tokens"],
         completion_tokens=row["completion_tokens"],
         cached_tokens=row["cached_tokens"],
+        # Attempts from before these were recorded lack them.
+        reasoning_tokens=row.get("reasoning_tokens", 0),
         is_estimated=row["is_estimated"],
         cost=Decimal(row["cost"]),
+        is_priced=row.get("is_priced", True),
     )

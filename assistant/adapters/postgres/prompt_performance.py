@@ -30,7 +30,7 @@ _VERSIONS = """
 # Word for word what the index of these rows says, or it would not be used.
 _COUNTS = f"""
     u.tenant_id = :tenant_id AND u.prompt_version_id IS NOT NULL AND u.operation = 'chat'
-    AND u.feature IS DISTINCT FROM '{TEST_FEATURE}'
+    AND u.feature IS DISTINCT FROM '{TEST_FEATURE}' AND u.attempt = 0
 """
 
 

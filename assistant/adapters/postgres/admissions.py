@@ -1,0 +1,97 @@
+"""What is asked for a completion that opens, as the ledger's function takes it, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias, assert_never
+
+from assistant.domain.budget import Admission, BudgetPeriod, LimitScope, Stake
+from assistant.domain.caller import Caller
+from assistant.domain.money import in_words
+from assistant.errors import BudgetExceeded, EntryReaped, LimitReached, PriceUnknown
+
+_Verdict: TypeAlias = Literal["ADMITTED", "BUDGET", "RATE", "UNPRICED", "REAPED"]
+_WHOSE = {
+    LimitScope.GLOBAL: "of all together",
+    LimitScope.SERVICE: "of the service",
+    LimitScope.USER: "of the user",
+    LimitScope.API_KEY: "of the API key",
+}
+_PER = {BudgetPeriod.DAY: "day", BudgetPeriod.WEEK: "week", BudgetPeriod.MONTH: "month"}
+
+
+def stake_row(
+    caller: Caller, stake: Stake, *, is_more: bool, may_be_unpriced: bool
+) -> dict[str, Any]:
+    """``stake`` as JSON, beside the completion's row."""
+    return {
+        "api_key_id": caller.api_key_id,
+        "stake_prompt": stake.prompt_tokens,
+        "stake_output": stake.output_tokens,
+        "least_output": stake.least_output_tokens,
+        "fixed_cost": None if stake.fixed_cost is None else str(stake.fixed_cost),
+        "output_price": None if stake.output_price is None else str(stake.output_price),
+        "expected_tokens": stake.expected_tokens,
+        "may_be_unpriced": may_be_unpriced,
+        "is_more": is_more,
+    }
+
+
+def admission_of(answer: Mapping[str, Any], model: str, stake: Stake) -> Admission:
+    """What was granted. Raises: BudgetExceeded, PriceUnknown, LimitReached, EntryReaped."""
+    verdict: _Verdict = answer["verdict"]
+    match verdict:
+        case "ADMITTED":
+            return Admission(answer["output_tokens"], answer["cost"], answer["is_limited"])
+        case "BUDGET":
+            raise _budget_exceeded(answer["details"], model)
+        case "RATE":
+            raise _limit_reached(answer["details"], stake)
+        case "UNPRICED":
+            raise PriceUnknown(
+                f"{model} has no price, and there is a budget to be kept. Ask an administrator to "
+                "set its prices with setModel, or name another model."
+            )
+        case "REAPED":
+            raise EntryReaped(
+                "This process was not heard of for so long that the completion was given up. "
+                "Try again."
+            )
+        case _:
+            assert_never(verdict)
+
+
+def _budget_exceeded(details: Mapping[str, Any], model: str) -> BudgetExceeded:
+    scope, period = LimitScope(details["scope"]), BudgetPeriod(details["period"])
+    amount, left = Decimal(details["amount"]), Decimal(details["left"])
+    resets_at = datetime.fromisoformat(details["ends_at"])
+    return BudgetExceeded(
+        f"The budget {_WHOSE[scope]} of {in_words(amount)} per {_PER[period]} has {in_words(left)} "
+        f"left, which is less than an answer of {model} may cost. It resets at "
+        f"{resets_at:%Y-%m-%dT%H:%M:%SZ}. Lower maxTokens, use a cheaper model, or ask an "
+        "administrator to raise it.",
+        retry_after_s=details["retry_after_ms"] / 1000,
+        details=_named(scope, details["subject"])
+        | {
+            "period": period.value,
+            "limit": str(amount),
+            "remaining": str(left),
+            "resetsAt": f"{resets_at:%Y-%m-%dT%H:%M:%SZ}",
+        },
+    )
+
+
+def _limit_reached(details: Mapping[str, Any], stake: Stake) -> LimitReached:
+    scope, after_ms = LimitScope(details["scope"]), details["retry_after_ms"]
+    return LimitReached(
+        f"The rate limit {_WHOSE[scope]} of {details['per_minute']:,} tokens per minute is used "
+        f"up: this takes about {stake.expected_tokens:,}. Try again in {after_ms / 1000:.1f} s.",
+        retry_after_s=after_ms / 1000,
+        details=_named(scope, details["subject"]) | {"measure": "TOKENS"},
+    )
+
+
+def _named(scope: LimitScope, subject: str) -> dict[str, str]:
+    return {"scope": scope.value} | ({"subject": subject} if subject else {})
