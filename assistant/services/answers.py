@@ -37,7 +37,7 @@ class Answers:
             entry,
             emit,
             streamed=streamed,
-            candidates=entry.route.candidates,
+            candidates=entry.candidates,
             messages=messages,
             response_schema=document,
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -26,6 +26,7 @@ from assistant.domain.route import Candidate
 from assistant.domain.values import JsonObject
 from assistant.errors import (
     AssistantError,
+    BudgetExceeded,
     CircuitOpen,
     ContextLengthExceeded,
     ErrorCode,
@@ -99,7 +100,7 @@ class Failover:
         ``starts_over``: there was an answer already, which is void for this reason. Every attempt
         is recorded with what it used.
 
-        Raises: the UpstreamError or ContextLengthExceeded that says best why there is none;
+        Raises: the UpstreamError or RequestError that says best why there is none;
         StreamInterrupted where one broke off that the client has seen some of.
         """
         work = self._work(entry, emit, streamed, candidates, messages, response_schema)
@@ -113,7 +114,7 @@ class Failover:
                     candidate = self._next(work)
                     try:
                         return await self._answer_by(candidate, work)
-                    except (UpstreamError, ContextLengthExceeded) as error:
+                    except (UpstreamError, ContextLengthExceeded, BudgetExceeded) as error:
                         failure = _telling(failure, error)
                         if work.deadline.is_over:
                             break
@@ -177,7 +178,8 @@ class Failover:
         begun = await self._begin_hedged(candidate, work)
         entry, emit = work.entry, work.emit
         entry.model = begun.candidate.model
-        async with aclosing(begun.events) as events:
+        entry.hear()
+        async with self._closing(begun, entry) as events:
             await self._announce(begun.candidate.model, work)
             event, advance = begun.first, events.__anext__
             while True:
@@ -203,6 +205,17 @@ class Failover:
                 except StopAsyncIteration:
                     break
         await self._let_through(work)
+
+    @asynccontextmanager
+    async def _closing(
+        self, begun: _Begun, entry: LedgerEntry
+    ) -> AsyncIterator[AsyncGenerator[ProviderEvent, None]]:
+        """The events; when they are left, the call is over and what it has cost is known."""
+        try:
+            async with aclosing(begun.events) as events:
+                yield events
+        finally:
+            entry.uncover(begun.candidate)
 
     def _learn(self, finished: GenerationFinished, candidate: Candidate, work: Work) -> None:
         """Let the counts that are made before calls profit from this one's, where they compare."""
@@ -246,7 +259,8 @@ class Failover:
             return True
 
         async def close(begun: _Begun) -> None:
-            await begun.events.aclose()
+            async with self._closing(begun, work.entry):
+                pass
 
         begun = await race(
             lambda: self._begin(candidate, work, is_raced=True),
@@ -262,7 +276,7 @@ class Failover:
     async def _begin(self, candidate: Candidate, work: Work, *, is_raced: bool = False) -> _Begun:
         """The first event of ``candidate``'s answer, in as many attempts as it is worth."""
         work.entry.model = candidate.model
-        call = call_of(candidate, work)
+        call = await work.entry.cover(candidate, call_of(candidate, work))
 
         async def attempt() -> _Begun:
             events = self._attempts.make(
@@ -271,12 +285,16 @@ class Failover:
             return _Begun(candidate, await anext(events), events)
 
         patience_s = _PATIENCE_WITH_OTHERS_S if work.remaining else _PATIENCE_S
-        return await self._retries.run(
-            (candidate.provider.tenant_id, candidate.provider.name),
-            attempt,
-            patience_s=lambda: min(patience_s, work.deadline.left_s),
-            has_others=bool(work.remaining),
-        )
+        try:
+            return await self._retries.run(
+                (candidate.provider.tenant_id, candidate.provider.name),
+                attempt,
+                patience_s=lambda: min(patience_s, work.deadline.left_s),
+                has_others=bool(work.remaining),
+            )
+        except BaseException:
+            work.entry.uncover(candidate)
+            raise
 
     # ----------------------------------------------------------- after an interruption
 
@@ -330,6 +348,6 @@ def _is_same_model(candidate: Candidate, first: Candidate) -> bool:
 
 def _telling(known: AssistantError | None, error: AssistantError) -> AssistantError:
     """Which of two failures tells more: one that a provider caused, before one of our caution."""
-    if known is not None and isinstance(error, CircuitOpen | ProviderBusy):
+    if known is not None and isinstance(error, CircuitOpen | ProviderBusy | BudgetExceeded):
         return known
     return error

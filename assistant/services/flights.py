@@ -7,12 +7,12 @@ import copy
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from assistant.domain.cache import CachedAnswer, CacheOutcome, CacheVerdict
 from assistant.domain.completion import CompletionStarted, ProgressEvent, TextDelta
 from assistant.domain.model import Model
-from assistant.errors import AssistantError, CompletionCancelled, InternalError, StorageUnavailable
+from assistant.errors import AdmissionRefused, AssistantError, CompletionCancelled, InternalError
 from assistant.services.ledger import LedgerEntry
 from assistant.services.work import Emit
 
@@ -45,10 +45,14 @@ FindOut: TypeAlias = Callable[["Flight"], Awaitable[Found]]
 
 @dataclass(slots=True, eq=False)
 class _Rider:
-    """Somebody aboard. ``position`` is of the next event to be told; None: only the end counts."""
+    """Somebody aboard. ``position`` is of the next event to be told; None: only the end counts.
+
+    ``refusal`` is set where they were to pay and may not: they get off with it.
+    """
 
     entry: LedgerEntry
     position: int | None
+    refusal: asyncio.Future[AssistantError]
 
 
 class Flight:
@@ -67,7 +71,6 @@ class Flight:
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._is_stopped = False
-        self._opening: asyncio.Task[None] | None = None
         self._task = asyncio.ensure_future(find_out(self))
         self._task.add_done_callback(lambda _task: self._wake())
 
@@ -93,17 +96,21 @@ class Flight:
 
         Raises: the AssistantError that the flight ended with.
         """
-        rider = _Rider(entry, None if emit is None else 0)
+        refusal: asyncio.Future[AssistantError] = asyncio.get_running_loop().create_future()
+        rider = _Rider(entry, None if emit is None else 0, refusal)
         self._riders.append(rider)
         self._room.set()
         try:
             if emit is None:
-                await asyncio.wait([self._task])
+                ends: list[asyncio.Future[Any]] = [self._task, refusal]
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             else:
                 await self._tell(rider, emit)
         except BaseException:
             await self._leave(rider)
             raise
+        if refusal.done():
+            raise refusal.result()
         self._settle(entry)
 
     async def _tell(self, rider: _Rider, emit: Emit) -> None:
@@ -115,7 +122,7 @@ class Flight:
                 for each in self._personal(event, rider.entry):
                     await emit(each)
                 self._room.set()
-            if self._task.done():
+            if self._task.done() or rider.refusal.done():
                 return
             await self._news.wait()
 
@@ -169,38 +176,73 @@ class Flight:
 
     async def _leave(self, rider: _Rider) -> None:
         """Get off before the end. Never hands over what has ended already."""
+        if rider.refusal.done():
+            return
         self._riders.remove(rider)
         self._room.set()
         rider.entry.verdict = _LEFT
-        if not self._task.done():
-            if self._riders:
-                rider.entry.witness(self.draft)
-                if rider.entry is self._payer:
-                    self._hand_over(self._riders[0].entry)
+        if not self._task.done() and self._riders:
+            rider.entry.witness(self.draft)
+            if rider.entry is self._payer:
+                # Until somebody else holds what it may cost, it is this one's.
+                await _whatever_happens(asyncio.ensure_future(self._hand_over(rider.entry)))
+            if rider.entry is not self._payer:
                 return
+        if not self._task.done():
             self._is_stopped = True
             self._task.cancel()
-            while not self._task.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([self._task])
+            await _whatever_happens(self._task)
         if rider.entry is self._payer:
             rider.entry.adopt(self.draft)
             rider.entry.verdict = rider.entry.verdict or _LEFT
             if not self._task.cancelled():
                 self._task.exception()  # looked at, so that nobody complains
 
-    def _hand_over(self, payer: LedgerEntry) -> None:
-        """From now on ``payer`` pays; what was received so far is theirs as well."""
-        self._payer = payer
-        self.draft.pass_to(payer)
-        if (route := self.draft.route) is not None:
+    async def _hand_over(self, leaver: LedgerEntry) -> None:
+        """From now on the first one aboard pays who may; what was received so far is theirs as well.
 
-            async def open_() -> None:
-                # Only for whoever looks while it runs: settling records it in any case.
-                with suppress(StorageUnavailable):
-                    await payer.open(route)
+        Who may not gets off. Where nobody may, the one who leaves goes on to pay.
+        """
+        async with self.draft.reservation.changing:
+            # It may be over by now, or have been refused to the one who leaves.
+            while self._payer is leaver and self._riders and not self._task.done():
+                heir = self._riders[0]
+                try:
+                    await heir.entry.take_over(self.draft)
+                except AssistantError as refusal:
+                    self._dismiss(heir, refusal)
+                    continue
+                # Who has left meanwhile gives back by themselves what they hold.
+                if heir in self._riders:
+                    self._payer = heir.entry
+                    self.draft.pass_to(heir.entry)
 
-            self._opening = asyncio.create_task(open_())
+    def dismiss_payer(self, refusal: AdmissionRefused) -> bool:
+        """Whether somebody else is aboard to be asked, now that it was refused to the one who pays."""
+        payer = next((rider for rider in self._riders if rider.entry is self._payer), None)
+        others = [rider for rider in self._riders if rider is not payer]
+        if not others:
+            return False
+        if payer is not None:
+            payer.entry.adopt(self.draft)
+            self._dismiss(payer, refusal)
+        self._payer = others[0].entry
+        self.draft.pass_to(self._payer)
+        self.draft.begin_anew()
+        return True
+
+    def _dismiss(self, rider: _Rider, refusal: AssistantError) -> None:
+        if rider in self._riders:
+            self._riders.remove(rider)
+            rider.refusal.set_result(refusal)
+            self._wake()
+
+
+async def _whatever_happens(future: asyncio.Future[None] | asyncio.Future[Found]) -> None:
+    """Wait for its end, whoever cancels meanwhile: what is cancelled is ending already."""
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([future])
 
 
 def pieces(text: str) -> Iterator[str]:

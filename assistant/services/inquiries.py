@@ -18,7 +18,13 @@ from assistant.domain.cache import (
 from assistant.domain.completion import CompletionRequest
 from assistant.domain.ports import Clock, FlightStore, ModelCatalog, Vector
 from assistant.domain.prompt import RenderedPrompt
-from assistant.errors import AssistantError, StorageUnavailable, TimeLimitReached, error_of
+from assistant.errors import (
+    AdmissionRefused,
+    AssistantError,
+    StorageUnavailable,
+    TimeLimitReached,
+    error_of,
+)
 from assistant.services.cache_keeper import CacheKeeper
 from assistant.services.cache_keys import Question
 from assistant.services.cache_memory import CacheMemory
@@ -121,6 +127,8 @@ class Inquiries:
             )
             landing = None  # follows when it is kept
             return result
+        except AdmissionRefused:
+            raise  # on other replicas somebody else would pay: they ask by themselves
         except AssistantError as error:
             landing = Landing(error=error.to_json())
             raise
@@ -158,7 +166,14 @@ class Inquiries:
         """A model's answer, kept where it may be."""
         draft = flight.draft
         draft.verdict = verdict
-        await ask(draft, going_on(flight))
+        while True:
+            try:
+                await ask(draft, going_on(flight))
+                break
+            except AdmissionRefused as refusal:
+                # It is refused to the one who pays: the next one may have more left.
+                if draft.reservation.is_open or not flight.dismiss_payer(refusal):
+                    raise
         answer = self._keeper.keep(question, draft, vector, catalog, is_led=is_led)
         coalesced = CacheVerdict(
             CacheOutcome.COALESCED,

@@ -6,15 +6,18 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol, TypeVar
 from uuid import UUID
 
 import structlog
 
+from assistant.domain.budget import Admission, Stake
 from assistant.domain.cache import CachedAnswer, CacheOutcome, CacheVerdict
 from assistant.domain.completion import (
     Attempt,
+    AttemptOutcome,
     Completion,
     CompletionRequest,
     CompletionStatus,
@@ -26,17 +29,21 @@ from assistant.domain.completion import (
 from assistant.domain.identifier import time_of
 from assistant.domain.intervals import union_length
 from assistant.domain.model import Model
-from assistant.domain.ports import Clock, LedgerStore, Telemetry
+from assistant.domain.ports import Clock, LedgerStore, ProviderCall, Telemetry
 from assistant.domain.prompt import PromptVersion, RenderedPrompt
-from assistant.domain.route import Route
+from assistant.domain.route import Candidate, Route
 from assistant.domain.values import JsonValue
 from assistant.errors import (
     AssistantError,
+    BudgetExceeded,
     CompletionCancelled,
+    EntryReaped,
     ErrorCode,
     InternalError,
     StorageUnavailable,
 )
+from assistant.services.reservations import Reservation
+from assistant.services.selection import parameters_of, response_schema_of
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +76,8 @@ class LedgerEntry:
         """What it counts for, whether it could be rendered or not."""
         self.prompt: RenderedPrompt | None = None
         self.route: Route | None = None
+        self.candidates: tuple[Candidate, ...] = ()
+        """Those of the route for which there is enough in the budgets."""
         self.model: Model | None = None
         self.text: list[str] = []
         self.reasoning: list[str] = []
@@ -77,6 +86,9 @@ class LedgerEntry:
         self.finish_reason: FinishReason | None = None
         self.attempts: list[Attempt] = []
         self.provider_intervals: list[tuple[float, float]] = []
+        self.reservation = Reservation()
+        self.first_heard_at: float | None = None
+        """When the first of an answer came, on the clock; None before."""
         self.is_announced = False
         """Whether the client has been told that an answer began."""
         self.deadline_at: float | None = None
@@ -91,16 +103,84 @@ class LedgerEntry:
         self._completion: Completion | None = None
 
     async def open(self, route: Route) -> None:
-        """Make the entry durable; from here on a provider may be called. Raises StorageUnavailable."""
-        self.route, self.model = route, route.candidates[0].model
-        await self._store.open(self._record(CompletionStatus.RUNNING, None))
+        """Make the entry durable and hold what it may cost; from here on a provider may be called.
+
+        Candidates for which a budget has too little left are not asked.
+
+        Raises: BudgetExceeded where that is all of them, LimitReached, StorageUnavailable.
+        """
+        assert self.prompt is not None
+        self.route, self.candidates = route, route.candidates
+
+        async def ask(candidate: Candidate, stake: Stake) -> Admission:
+            self.model = candidate.model
+            return await self._store.open(self._running(), stake)
+
+        def refuse(candidate: Candidate, error: BudgetExceeded) -> None:
+            self.candidates = self.candidates[1:]
+            model = candidate.model
+            self.attempts.append(
+                Attempt(model.provider, model.id, AttemptOutcome.FAILED, 0, error.code)
+            )
+
+        await self.reservation.open(
+            route.candidates,
+            self.prompt,
+            schema=response_schema_of(self.request, self.prompt),
+            asked_output_tokens=parameters_of(self.request, self.prompt).max_tokens,
+            ask=ask,
+            refuse=refuse,
+        )
+
+    async def cover(self, candidate: Candidate, call: ProviderCall) -> ProviderCall:
+        """``call``, for which enough is held, and whose answer is no longer than that allows.
+
+        It is to be uncovered when it is over. Raises: as ``open``.
+        """
+        assert self.prompt is not None
+
+        async def ask(stake: Stake) -> Admission:
+            return await self._store.open(self._running(), stake, is_more=True)
+
+        spent = sum((attempt.usage.cost for attempt in self.attempts), Decimal(0))
+        return await self.reservation.cover(candidate, call, self.prompt, spent=spent, ask=ask)
+
+    def uncover(self, candidate: Candidate) -> None:
+        """The call of ``candidate`` is over, and in ``attempts``."""
+        self.reservation.uncover(candidate)
+
+    async def take_over(self, draft: LedgerEntry) -> None:
+        """Hold what ``draft`` holds, to pay for it from now on. Raises: as ``open``."""
+        self.witness(draft)
+        theirs = draft.reservation
+        if not theirs.is_open:
+            return
+        is_priced = theirs.held is not None
+        stake = replace(
+            theirs.stake,
+            least_output_tokens=theirs.stake.output_tokens,
+            fixed_cost=theirs.held,
+            output_price=Decimal(0) if is_priced else None,
+        )
+        admission = await self._store.open(self._running(), stake)
+        if admission.is_limited and theirs.held and not theirs.is_limited:
+            raise BudgetExceeded(
+                "The answer was begun for somebody without a budget and may cost more than yours "
+                "has left. Ask again."
+            )
+        theirs.pass_on(admission)
 
     def draft(self) -> LedgerEntry:
         """An entry like this one, for an answer that others may come to share. Never settled."""
         draft = copy.copy(self)
         draft.text, draft.reasoning, draft.tool_calls = [], [], []
         draft.attempts, draft.provider_intervals = [], []
+        draft.reservation = Reservation()
         return draft
+
+    def begin_anew(self) -> None:
+        """Forget what somebody was asked for who may not pay: the next one is asked."""
+        self.attempts, self.candidates = [], ()
 
     def pass_to(self, heir: LedgerEntry) -> None:
         """Be ``heir``'s draft from now on: what is opened and kept of it bears their name."""
@@ -112,6 +192,8 @@ class LedgerEntry:
         self.text, self.reasoning, self.tool_calls = draft.text, draft.reasoning, draft.tool_calls
         self.finish_reason, self.attempts = draft.finish_reason, draft.attempts
         self.is_announced, self.verdict = draft.is_announced, draft.verdict
+        self.first_heard_at = draft.first_heard_at
+        self.reservation.output_tokens = draft.reservation.output_tokens
         self.adopt_intervals(draft)
 
     def witness(self, draft: LedgerEntry) -> None:
@@ -168,8 +250,17 @@ class LedgerEntry:
         self._completion = self._record(status, error.code if error else None)
         return self._completion
 
+    def hear(self) -> None:
+        """The first of an answer has come."""
+        if self.first_heard_at is None:
+            self.first_heard_at = self._clock.monotonic()
+
+    def _running(self) -> Completion:
+        return self._record(CompletionStatus.RUNNING, None)
+
     def _record(self, status: CompletionStatus, error_code: ErrorCode | None) -> Completion:
         elapsed_s = self._clock.monotonic() - self._started
+        heard_at = self.first_heard_at
         return Completion(
             id=self.id,
             caller=self.request.caller,
@@ -188,6 +279,10 @@ class LedgerEntry:
                 cache=self.verdict,
                 saved_tokens=self._taken.tokens if self._taken else 0,
                 saved_cost=self._taken.cost if self._taken else Decimal(0),
+                first_token_ms=(
+                    None if heard_at is None else max(round(1000 * (heard_at - self._started)), 0)
+                ),
+                most_output_tokens=self.reservation.output_tokens,
             ),
             cache=self.verdict.outcome if self.verdict else CacheOutcome.BYPASSED,
             latency_ms=round(1000 * elapsed_s),
@@ -230,8 +325,9 @@ class Ledger:
         Cancellation and defects settle too: the block's exception goes on as it was for a
         cancellation, as an AssistantError that carries the entry's id for all else.
 
-        Raises: StorageUnavailable, or InternalError for a defect, where the usage of a successful
-        block cannot be recorded, because an answer whose usage is not durable is not final.
+        Raises: StorageUnavailable, EntryReaped, or InternalError for a defect, where the usage of a
+        successful block cannot be recorded, because an answer whose usage is not durable is not
+        final.
         """
         self._running += 1
         self._idle.clear()
@@ -284,7 +380,7 @@ class Ledger:
 
 def _log_unrecorded(entry: Entry, failure: BaseException) -> None:
     line = log.bind(completion_id=str(entry.id))
-    if isinstance(failure, StorageUnavailable):
+    if isinstance(failure, StorageUnavailable | EntryReaped):
         line.error("usage_not_recorded", reason=failure.message)
     else:
         line.error("usage_not_recorded", exc_info=failure)

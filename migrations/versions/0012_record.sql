@@ -27,6 +27,8 @@ DECLARE
     costs     numeric[] := '{}';
 BEGIN
     IF instance IS NOT NULL THEN
+        -- Locks the row, changed or not: statements of one process run one after the other, also
+        -- those that it has given up and sent again.
         INSERT INTO public.ledger_instances AS i (id, heard_at) VALUES (instance, present)
         ON CONFLICT (id) DO UPDATE SET heard_at = excluded.heard_at
         WHERE i.heard_at < excluded.heard_at - interval '2 seconds';
@@ -95,7 +97,7 @@ BEGIN
             CROSS JOIN LATERAL unnest(r.budget_ids, r.subjects, r.starts)
                 AS h (budget_id, subject, starts_at)
             JOIN public.budgets AS b ON b.tenant_id = o.tenant_id AND b.id = h.budget_id
-            JOIN public.budget_windows AS w
+            LEFT JOIN public.budget_windows AS w
               ON w.tenant_id = o.tenant_id AND w.budget_id = b.id
                  AND w.subject = h.subject AND w.starts_at = h.starts_at
         );
@@ -166,14 +168,6 @@ BEGIN
 
     -- Give back what was held, charge what was used, and record it: all of it once.
     IF json_array_length(settled) > 0 THEN
-        -- Whoever was taken for dead, and is not, is told that it has been settled for it.
-        RETURN QUERY
-            SELECT s.id, 'REAPED', NULL::integer, NULL::numeric, NULL::boolean, NULL::json
-            FROM json_to_recordset(settled) AS s (
-                tenant_id text, id uuid, created_at timestamptz, reaped boolean)
-            JOIN public.completions AS c
-              ON c.tenant_id = s.tenant_id AND c.id = s.id AND c.created_at = s.created_at
-            WHERE c.reaped_at IS NOT NULL AND s.reaped IS NULL;
         WITH ended AS MATERIALIZED (
             DELETE FROM public.reservations AS r
             USING json_to_recordset(settled) AS s (
@@ -323,6 +317,14 @@ BEGIN
             WHERE a.prompt_tokens > 0 OR a.completion_tokens > 0 OR a.cost > 0
         ) AS a
         ON CONFLICT DO NOTHING;
+        -- Whoever was taken for dead, and is not, is told that it has been settled for it.
+        RETURN QUERY
+            SELECT s.id, 'REAPED', NULL::integer, NULL::numeric, NULL::boolean, NULL::json
+            FROM json_to_recordset(settled) AS s (
+                tenant_id text, id uuid, created_at timestamptz, reaped boolean)
+            JOIN public.completions AS c
+              ON c.tenant_id = s.tenant_id AND c.id = s.id AND c.created_at = s.created_at
+            WHERE c.reaped_at IS NOT NULL AND s.reaped IS NULL;
     END IF;
 
     -- Hold what each opened row may take, one after the other, and record those who get it.
@@ -341,25 +343,33 @@ BEGIN
         ORDER BY c.number);
     taken := array_fill(0::numeric, ARRAY[cardinality(claims)]);
     levels := ARRAY(
-        SELECT public.assistant_refilled(
-            k.level, k.refilled_at, d.capacity, d.per_minute, present)
+        SELECT coalesce(
+            public.assistant_refilled(
+                k.level, k.refilled_at, d.capacity, d.per_minute, present),
+            d.capacity * 60000000::bigint)
         FROM unnest(draughts) WITH ORDINALITY AS d (
             place, tenant_id, limit_id, subject, scope, capacity, per_minute, number)
-        JOIN public.rate_buckets AS k ON k.tenant_id = d.tenant_id AND k.limit_id = d.limit_id AND k.subject = d.subject
+        LEFT JOIN public.rate_buckets AS k
+          ON k.tenant_id = d.tenant_id AND k.limit_id = d.limit_id AND k.subject = d.subject
         ORDER BY d.number);
     drawn := array_fill(0::bigint, ARRAY[cardinality(draughts)]);
 
     <<rows>>
     FOR asked IN
         SELECT o.*, r.cost AS held, r.id AS held_id, cs.claims, cs.firsts, ds.draughts,
-               ds.firsts AS sources
+               ds.firsts AS sources,
+               EXISTS (
+                   SELECT FROM public.completions AS c
+                   WHERE c.tenant_id = o.tenant_id AND c.id = o.id
+                     AND c.created_at = o.created_at AND c.status <> 'RUNNING'
+               ) AS has_ended
         FROM ROWS FROM (
-            json_to_recordset(opened) AS (tenant_id text, id uuid,
+            json_to_recordset(opened) AS (tenant_id text, id uuid, created_at timestamptz,
     api_key_id text, stake_prompt integer, stake_output integer, least_output integer,
     fixed_cost numeric, output_price numeric, expected_tokens integer, may_be_unpriced boolean, is_more boolean
 )
         ) WITH ORDINALITY AS o (
-            tenant_id, id, api_key_id, stake_prompt, stake_output, least_output,
+            tenant_id, id, created_at, api_key_id, stake_prompt, stake_output, least_output,
             fixed_cost, output_price, expected_tokens, may_be_unpriced, is_more, place)
         LEFT JOIN public.reservations AS r ON r.tenant_id = o.tenant_id AND r.id = o.id
         LEFT JOIN (
@@ -389,11 +399,13 @@ BEGIN
         id := asked.id;
         held := coalesce(asked.held, 0);
         granted := asked.stake_output;
-        wanted := asked.fixed_cost + asked.stake_output * asked.output_price / 1000000;
+        wanted := asked.fixed_cost + asked.stake_output * asked.output_price * 0.000001;
         is_limited := asked.claims IS NOT NULL;
         details := NULL;
 
-        IF asked.is_more AND asked.held_id IS NULL THEN
+        -- What has ended holds nothing any more, whoever ended it: nobody would give it back. That
+        -- is seen here, as statements of one process run one after the other.
+        IF asked.has_ended OR asked.is_more AND asked.held_id IS NULL THEN
             verdict := 'REAPED';
             RETURN NEXT;
             CONTINUE rows;
@@ -415,14 +427,18 @@ BEGIN
             RETURN NEXT;
             CONTINUE rows;
         END IF;
+        -- What was used before stays held when it goes on with what has no price.
+        IF wanted IS NULL AND held > 0 THEN
+            wanted := held;
+        END IF;
         -- What costs nothing is never in the way of a budget.
         IF is_limited AND wanted > held THEN
             SELECT f INTO tightest FROM unnest(asked.firsts) AS f ORDER BY lefts[f] LIMIT 1;
             free := lefts[tightest] + held;
             IF wanted > free AND asked.output_price > 0 THEN
-                granted := greatest(floor(
-                    (free - asked.fixed_cost) * 1000000 / asked.output_price), -1)::integer;
-                wanted := asked.fixed_cost + granted * asked.output_price / 1000000;
+                granted := greatest(
+                    div((free - asked.fixed_cost) * 1000000, asked.output_price), -1)::integer;
+                wanted := asked.fixed_cost + granted * asked.output_price * 0.000001;
             END IF;
             IF wanted > free OR granted < asked.least_output THEN
                 SELECT c.number INTO each
@@ -459,8 +475,10 @@ BEGIN
                     'scope', draughts[each].scope, 'subject', draughts[each].subject,
                     'capacity', draughts[each].capacity,
                     'per_minute', draughts[each].per_minute,
-                    'retry_after_ms', ceil((needed - levels[tightest])::numeric
-                                           / draughts[each].per_minute / 1000)::bigint);
+                    -- The first millisecond at which there is enough.
+                    'retry_after_ms', div(
+                        needed - levels[tightest] + draughts[each].per_minute * 1000::bigint - 1,
+                        draughts[each].per_minute * 1000::bigint)::bigint);
                 RETURN NEXT;
                 CONTINUE rows;
             END IF;
