@@ -77,6 +77,8 @@ format: .venv/dev.done
 bench: setup
 	$(BIN)/python -m tests.bench.completions $(BENCH)
 	$(BIN)/python -m tests.bench.cache_hits $(BENCH)
+	$(BIN)/python -m tests.bench.reports
+	$(BIN)/python -m tests.bench.request_limits
 
 quality: setup .venv/dev.done
 	$(BIN)/python -m tests.quality.builtin
@@ -85,8 +87,8 @@ quality: setup .venv/dev.done
 	$(BIN)/python -m tests.quality.cache.report
 
 lock: .venv/dev.done
-	$(LOCK) -o requirements.txt
-	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) --extra parquet -o requirements.txt
+	$(LOCK) --extra parquet --extra dev -c requirements.txt -o requirements-dev.txt
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -1,4 +1,5 @@
-"""The command line: ``assistant serve | worker | jobs | migrate | seed | print-schema | keys | prompts``."""
+"""The command line: ``assistant serve | worker | jobs | migrate | seed | print-schema | keys | prompts | usage
+| budgets | limits``."""
 
 from __future__ import annotations
 
@@ -20,12 +21,14 @@ from assistant.adapters.postgres.seeds import PostgresSeeds
 from assistant.adapters.server import DrainingServer, bind
 from assistant.api.schema import create_schema
 from assistant.app import StartupError, check_startable, create_app, database
+from assistant.budgets_command import budgets, limits
 from assistant.command_line import run, settings_or_end
 from assistant.jobs_command import jobs
 from assistant.prompts_command import prompts
 from assistant.services.api_keys import ApiKeys
 from assistant.services.seeds import read_seeds
 from assistant.settings import Settings
+from assistant.usage_command import usage
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +47,9 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: shown once, stored as a
 cli.add_typer(keys, name="keys")
 cli.add_typer(prompts, name="prompts")
 cli.add_typer(jobs, name="jobs")
+cli.add_typer(usage, name="usage")
+cli.add_typer(budgets, name="budgets")
+cli.add_typer(limits, name="limits")
 
 
 def main() -> None:
@@ -73,7 +79,7 @@ async def _serve(settings: Settings) -> None:
     async with app.router.lifespan_context(app):
         server = DrainingServer(
             app,
-            drain=app.state.ledger.drain,
+            drain=app.state.drain,
             grace_s=settings.shutdown_grace_s,
             max_message_bytes=settings.max_body_bytes,
         )
@@ -99,7 +105,7 @@ def worker() -> None:
     configure_logging(settings)
 
     async def work() -> None:
-        app = create_app(settings)
+        app = create_app(settings, announces=False)
         async with app.router.lifespan_context(app):
             log.info("worker_ready", jobs=[job.name for job in app.state.services.jobs.all])
             await asyncio.Event().wait()  # until a signal cancels it

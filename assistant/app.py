@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
@@ -20,6 +20,9 @@ from assistant.adapters.embedding import MiniLmEmbedder
 from assistant.adapters.jwt import token_verifier
 from assistant.adapters.language import LangidDetector
 from assistant.adapters.postgres.api_keys import PostgresApiKeys
+from assistant.adapters.postgres.budget_alerts import PostgresBudgetAlerts
+from assistant.adapters.postgres.budget_alerts import notice_of as alert_of
+from assistant.adapters.postgres.budgets import PostgresBudgets
 from assistant.adapters.postgres.cache import CacheNotice, PostgresCache
 from assistant.adapters.postgres.cache import notice_of as cache_notice_of
 from assistant.adapters.postgres.cache_flights import PostgresFlights
@@ -31,6 +34,7 @@ from assistant.adapters.postgres.embedded import EmbeddedPostgres
 from assistant.adapters.postgres.jobs import JobQueue
 from assistant.adapters.postgres.ledger import PostgresLedger
 from assistant.adapters.postgres.listen import (
+    BUDGET_ALERT_CHANNEL,
     CACHE_CHANNEL,
     CATALOG_CHANNEL,
     CIRCUIT_CHANNEL,
@@ -40,18 +44,24 @@ from assistant.adapters.postgres.listen import (
 from assistant.adapters.postgres.migrate import upgrade
 from assistant.adapters.postgres.models import PostgresModels
 from assistant.adapters.postgres.partitions import keep_partitions
+from assistant.adapters.postgres.price_changes import PostgresPriceChanges
 from assistant.adapters.postgres.prompt_changes import PostgresPromptChanges
 from assistant.adapters.postgres.prompt_performance import PostgresPromptPerformance
 from assistant.adapters.postgres.prompt_releases import PostgresPromptReleases
 from assistant.adapters.postgres.prompt_tests import PostgresPromptTests
 from assistant.adapters.postgres.prompts import PostgresPrompts
+from assistant.adapters.postgres.rate_limits import PostgresRateLimits
+from assistant.adapters.postgres.reaper import reap
+from assistant.adapters.postgres.request_limits import PostgresRequestLimits
 from assistant.adapters.postgres.seeds import PostgresSeeds
+from assistant.adapters.postgres.tenant_settings import PostgresTenantSettings
 from assistant.adapters.postgres.token_sums import PostgresTokenSums
 from assistant.adapters.postgres.usage import PostgresUsage
 from assistant.adapters.providers.http import HttpClient
 from assistant.adapters.providers.registry import ProviderRegistry, provider_kinds
 from assistant.adapters.telemetry import PrometheusTelemetry
 from assistant.adapters.tokenizers import TokenizerLibrary
+from assistant.adapters.webhook import AlertWebhook
 from assistant.api.endpoint import GraphQLEndpoint
 from assistant.api.graphiql import load_graphiql
 from assistant.api.health import operations_routes
@@ -59,15 +69,18 @@ from assistant.api.request_log import RequestLog
 from assistant.api.schema import create_schema
 from assistant.domain.cache import CacheUpkeep
 from assistant.domain.caller import PLATFORM_TENANT
-from assistant.domain.job import Job
+from assistant.domain.job import Errand, Job
 from assistant.domain.model import CircuitState, ProviderKind
 from assistant.domain.ports import TimeLimits
+from assistant.domain.webhook_signature import signing_key
 from assistant.services import Services
 from assistant.services.administration import Administration
 from assistant.services.answers import Answers
 from assistant.services.api_keys import ApiKeys
 from assistant.services.attempts import Attempts
 from assistant.services.background import kept_going
+from assistant.services.budget_alerts import WEBHOOK_ERRAND, BudgetAlerts, webhook_errand
+from assistant.services.budgets import Budgets
 from assistant.services.bulkheads import Bulkhead, Bulkheads, BulkheadSettings
 from assistant.services.cache import Cache
 from assistant.services.cache_follow_ups import CacheFollowUps
@@ -85,6 +98,8 @@ from assistant.services.latencies import Latencies
 from assistant.services.ledger import Ledger
 from assistant.services.model_removal import ModelRemoval
 from assistant.services.models import Models
+from assistant.services.periods import Periods
+from assistant.services.prices import Prices
 from assistant.services.prompt_authoring import PromptAuthoring
 from assistant.services.prompt_releases import PromptReleases
 from assistant.services.prompt_reports import PromptReports
@@ -92,6 +107,8 @@ from assistant.services.prompt_tests import PromptTests
 from assistant.services.prompts import Prompts
 from assistant.services.pulls import Pulls
 from assistant.services.ranking import Ranking
+from assistant.services.rate_limits import RateLimits
+from assistant.services.request_limits import RequestLimits
 from assistant.services.retries import Retries
 from assistant.services.rollout_watch import RolloutWatch
 from assistant.services.routing import Router
@@ -99,7 +116,7 @@ from assistant.services.seeds import read_seeds
 from assistant.services.selection import Selector
 from assistant.services.token_counting import TokenCounting
 from assistant.services.usage import UsageReports
-from assistant.settings import AuthMode, Settings, is_loopback
+from assistant.settings import AuthMode, Settings, UnknownPrice, is_loopback
 
 _SETTLE_AFTER_CANCEL_S = 5.0
 # Longer than any completion may take; a run of tests has many.
@@ -144,8 +161,12 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
         yield opened
 
 
-def create_app(settings: Settings) -> Starlette:
-    """The ASGI application. Its lifespan owns everything; ``state.services`` are the use cases."""
+def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
+    """The ASGI application. Its lifespan owns everything; ``state.services`` are the use cases.
+
+    ``announces``: whether budget alerts are told of as soon as there are some. Not by a command or
+    a worker, whose metrics nobody reads.
+    """
     clock = SystemClock()
     telemetry = PrometheusTelemetry()
 
@@ -166,10 +187,16 @@ def create_app(settings: Settings) -> Starlette:
             )
             stack.push_async_callback(tokens.save)
 
-            ledger_store = PostgresLedger(db)
+            ledger_store = PostgresLedger(
+                db, refuses_unpriced=settings.unknown_price is UnknownPrice.REFUSE
+            )
             await ledger_store.start()
             stack.push_async_callback(ledger_store.close)
             ledger = Ledger(ledger_store, clock, telemetry)
+
+            request_limit_store = PostgresRequestLimits(db)
+            stack.push_async_callback(request_limit_store.close)
+            request_limits = RequestLimits(request_limit_store)
 
             prompts = Prompts(PostgresPrompts(db))
             catalog_store = PostgresModels(db)
@@ -206,6 +233,7 @@ def create_app(settings: Settings) -> Starlette:
             stack.push_async_callback(ledger.drain, _SETTLE_AFTER_CANCEL_S)
             completions = Completions(
                 ledger=ledger,
+                request_limits=request_limits,
                 prompts=prompts,
                 models=models,
                 router=router,
@@ -255,12 +283,16 @@ def create_app(settings: Settings) -> Starlette:
                 bulkheads=bulkheads,
                 retries=retries,
                 ledger=ledger,
+                request_limits=request_limits,
                 store=ledger_store,
                 clock=clock,
                 time_limits=_time_limits(settings),
             )
             pulls = Pulls(models, connect)
             stack.push_async_callback(pulls.close)
+            errands = _errands(settings, db, http, clock)
+            alert_store = PostgresBudgetAlerts(db, WEBHOOK_ERRAND if errands else None)
+            budget_alerts = BudgetAlerts(alert_store, clock, telemetry)
             jobs = Jobs(
                 [
                     Job(
@@ -268,6 +300,12 @@ def create_app(settings: Settings) -> Starlette:
                         description="Makes the months' partitions ahead and drops expired ones.",
                         cron="17 * * * *",
                         run=lambda: keep_partitions(db, settings.retention_months),
+                    ),
+                    Job(
+                        name="ledger-reaper",
+                        description="Settles what processes left open that are gone.",
+                        cron="* * * * *",
+                        run=lambda: reap(db),
                     ),
                     Job(
                         name="cache-cleanup",
@@ -288,11 +326,18 @@ def create_app(settings: Settings) -> Starlette:
                         run=warming.run,
                         time_limit_s=3_600.0,
                     ),
+                    Job(
+                        name="budget-alerts",
+                        description="Tells of steps of budgets that no replica has told of.",
+                        cron="* * * * *",
+                        run=budget_alerts.sweep,
+                    ),
                 ],
                 clock,
                 telemetry,
             )
-            queue = JobQueue(db, jobs.all, jobs.run)
+            queue = JobQueue(db, jobs.all, jobs.run, errands)
+            periods = Periods(PostgresTenantSettings(db), clock)
             services = Services(
                 completions=completions,
                 prompts=prompts,
@@ -303,21 +348,25 @@ def create_app(settings: Settings) -> Starlette:
                     store=release_store, prompts=prompts, tests=prompt_tests, clock=clock
                 ),
                 prompt_tests=prompt_tests,
-                reports=PromptReports(PostgresPromptPerformance(db), clock),
+                reports=PromptReports(PostgresPromptPerformance(db), periods),
                 models=models,
+                prices=Prices(PostgresPriceChanges(db)),
                 administration=Administration(catalog_store, models, clock),
                 embeddings=embeddings,
                 pulls=pulls,
                 removal=ModelRemoval(catalog_store, models, connect),
-                usage=UsageReports(PostgresUsage(db), clock),
+                usage=UsageReports(PostgresUsage(db), periods),
                 cache_reports=CacheReports(
                     store=cache_store,
                     upkeep=upkeep_store,
                     completions=completions,
                     prompts=prompts,
-                    clock=clock,
+                    periods=periods,
                     forget=cache.forget,
                 ),
+                budget_alerts=budget_alerts,
+                budgets=Budgets(PostgresBudgets(db), PostgresTenantSettings(db), clock),
+                rate_limits=RateLimits(PostgresRateLimits(db), clock),
                 circuits=circuits,
                 jobs=jobs,
                 telemetry=telemetry,
@@ -369,6 +418,7 @@ def create_app(settings: Settings) -> Starlette:
             def forget(tenant_id: str) -> None:
                 prompts.forget(tenant_id)
                 models.forget(tenant_id)
+                request_limits.forget(tenant_id)
 
             for name, work in (
                 ("providers", models.watch),
@@ -383,10 +433,18 @@ def create_app(settings: Settings) -> Starlette:
                 ("flights-followed", flights.watch_flights),
             ):
                 await stack.enter_async_context(kept_going(name, work))
+            if announces:
+                await stack.enter_async_context(
+                    kept_going("budget-alerts", lambda: _follow_budget_alerts(db, budget_alerts))
+                )
             if settings.run_jobs:
                 await stack.enter_async_context(kept_going("jobs", queue.work))
 
-            app.state.services, app.state.ledger = services, ledger
+            async def drain(grace_s: float) -> None:
+                budget_alerts.close()
+                await ledger.drain(grace_s)
+
+            app.state.services, app.state.ledger, app.state.drain = services, ledger, drain
             yield
 
     return Starlette(lifespan=lifespan, middleware=_middleware(settings))
@@ -399,6 +457,17 @@ def _time_limits(settings: Settings) -> TimeLimits:
         between_events_s=settings.provider_between_events_timeout_s,
         total_s=settings.completion_timeout_s,
     )
+
+
+def _errands(
+    settings: Settings, db: Database, http: HttpClient, clock: SystemClock
+) -> Sequence[Errand]:
+    """What is tried until it is done: telling the webhook, where there is one."""
+    url, secret = settings.alert_webhook_url, settings.alert_webhook_secret
+    if url is None or secret is None:
+        return ()
+    webhook = AlertWebhook(http, url, signing_key(secret.get_secret_value()), clock)
+    return (webhook_errand(PostgresBudgetAlerts(db, None), webhook),)
 
 
 def _circuit_settings(settings: Settings) -> CircuitSettings:
@@ -516,6 +585,18 @@ async def _follow_circuits(db: Database, circuits: Circuits) -> None:
             await circuits.learn_all()
         else:
             circuits.learn(notice_of(payload))
+
+
+async def _follow_budget_alerts(db: Database, alerts: BudgetAlerts) -> None:
+    """Show who watches here what any replica has caused; tell of it, unless another one does."""
+    async for payload in listen(db, BUDGET_ALERT_CHANNEL):
+        if payload == EVERYTHING:
+            await alerts.catch_up()
+            await alerts.announce_all()
+        else:
+            alert = alert_of(payload)
+            alerts.tell(alert)
+            await alerts.announce(alert.tenant_id)
 
 
 async def _follow_cache(db: Database, cache: Cache, upkeep: CacheUpkeeping) -> None:

@@ -88,6 +88,6 @@ async def running_services(settings: Settings) -> AsyncIterator[Services]:
     level = "warning" if settings.log_level == "info" else settings.log_level
     settings = settings.model_copy(update={"log_level": level, "run_jobs": False})
     configure_logging(settings)
-    app = create_app(settings)
+    app = create_app(settings, announces=False)
     async with app.router.lifespan_context(app):
         yield app.state.services

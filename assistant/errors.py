@@ -86,7 +86,10 @@ class AssistantError(Exception):
     @property
     def retry_after_ms(self) -> int | None:
         """``retry_after_s`` as clients get it: whole milliseconds, never too few."""
-        return None if self.retry_after_s is None else math.ceil(1000 * self.retry_after_s)
+        if self.retry_after_s is None:
+            return None
+        # 2.007 s is a little more than 2,007 ms, as floats go.
+        return math.ceil(round(1000 * self.retry_after_s, 6))
 
     def to_json(self) -> dict[str, str | float | None]:
         """What it takes to raise it elsewhere, with ``error_of``."""

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from assistant.domain.cache import LONGEST_TTL_S
+from assistant.domain.webhook_signature import signing_key
 
 PREFIX = "ASSISTANT_"
 
@@ -28,6 +29,13 @@ class AuthMode(StrEnum):
 
     DEV = "dev"
     STRICT = "strict"
+
+
+class UnknownPrice(StrEnum):
+    """What becomes of a call whose price nobody knows, where there is a budget to be kept."""
+
+    REFUSE = "refuse"
+    RECORD = "record"
 
 
 class SettingsError(Exception):
@@ -101,6 +109,9 @@ class Settings(BaseSettings):
         5, ge=1, description="So many in a row, and a model is not called for a while."
     )
     circuit_open_s: float = Field(60.0, gt=0, description="How long it is not called then.")
+    unknown_price: UnknownPrice = Field(
+        UnknownPrice.REFUSE, description="Under a budget, of a model that has no price."
+    )
 
     # --- the cache
     cache_enabled: bool = Field(True, description="Off: every request asks a model.")
@@ -136,6 +147,14 @@ class Settings(BaseSettings):
     )
     shutdown_grace_s: float = Field(30.0, ge=0, description="How long running answers may finish.")
 
+    # --- telling others
+    alert_webhook_url: str | None = Field(
+        None, description="Told when a step of a budget is reached, by POST."
+    )
+    alert_webhook_secret: SecretStr | None = Field(
+        None, validate_default=True, description="What that is signed with: base64, whsec_ or not."
+    )
+
     # --- operations
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -150,13 +169,24 @@ class Settings(BaseSettings):
         # A shell expands ~, a compose file or a service manager does not.
         return None if folder is None else folder.expanduser()
 
-    @field_validator("ollama_url", "openai_base_url", "anthropic_base_url")
+    @field_validator("ollama_url", "openai_base_url", "anthropic_base_url", "alert_webhook_url")
     @classmethod
     def _is_url(cls, url: str | None) -> str | None:
         parts = urlsplit(url or "http://none")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be an address as in http://127.0.0.1:11434")
         return url
+
+    @field_validator("alert_webhook_secret")
+    @classmethod
+    def _signs(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if "alert_webhook_url" in info.data and (secret is None) != (
+            info.data["alert_webhook_url"] is None
+        ):
+            raise ValueError("goes with ASSISTANT_ALERT_WEBHOOK_URL: set both, or neither")
+        if secret is not None:
+            signing_key(secret.get_secret_value())
+        return secret
 
     @field_validator("gateway_secrets", "allowed_origins", mode="before")
     @classmethod

@@ -24,6 +24,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from assistant import __version__
+from assistant.domain.budget import BudgetAlert
 from assistant.domain.cache import CacheLevel, CacheLookup, ShadowVerdict
 from assistant.domain.completion import Attempt, AttemptOutcome, Completion, Operation
 from assistant.domain.job import JobOutcome
@@ -132,6 +133,8 @@ class PrometheusTelemetry:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._models, self._prompts, self._features = _Label(), _Label(), _Label()
+        self._providers = _Label()
+        self._steps = _Label()
 
         def counter(name: str, description: str, *labels: str) -> _Series:
             return _Series(Counter(name, description, labels, registry=self._registry))
@@ -158,6 +161,11 @@ class PrometheusTelemetry:
             "Callers turned away: not identified, or without the scope that a field needs.",
             "code",
         )
+        self._budget_alerts = counter(
+            "assistant_budget_alerts_total",
+            "Steps of budgets that were reached, counted by one replica each. step: as in 0.8.",
+            *("scope", "period", "step"),
+        )
         self._rollbacks = counter(
             "assistant_prompt_rollbacks_total",
             "New versions of prompts that were taken back by themselves, by this replica.",
@@ -172,6 +180,11 @@ class PrometheusTelemetry:
             "assistant_cost_total",
             "Cost in USD. A float, so approximate; the usage in the database is exact.",
             "model",
+        )
+        self._unpriced = counter(
+            "assistant_unpriced_attempts_total",
+            "Calls that used tokens of a model without a known price.",
+            "provider",
         )
         self._saved_cost = counter(
             "assistant_saved_cost_total",
@@ -290,6 +303,11 @@ class PrometheusTelemetry:
         """Count a semantic hit that was compared with what a model says."""
         self._shadow_checks.at(verdict.value).inc()
 
+    def budget_alert_announced(self, alert: BudgetAlert) -> None:
+        """Count a step of a budget that was reached."""
+        step = self._steps.fold(f"{alert.step.normalize():f}")
+        self._budget_alerts.at(alert.scope.value, alert.period.value, step).inc()
+
     def version_taken_back(self, prompt_name: str) -> None:
         """Count a new version of a prompt that was taken back."""
         self._rollbacks.at(self._prompts.fold(prompt_name)).inc()
@@ -342,5 +360,7 @@ class PrometheusTelemetry:
                 self._attempt_tokens.at(*call, token_type).observe(tokens)
         if usage.cached_tokens:
             self._tokens.at(model, "cached").inc(usage.cached_tokens)
+        if not usage.is_priced:
+            self._unpriced.at(self._providers.fold(attempt.provider)).inc()
         if usage.cost:
             self._cost.at(model).inc(float(usage.cost))

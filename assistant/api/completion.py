@@ -36,7 +36,14 @@ class TokenUsage:
     )
     total_tokens: int = strawberry.field(description="Prompt and answer.")
     is_estimated: bool = strawberry.field(description="Whether a provider did not report them.")
-    cost: Money = strawberry.field(description="What they cost.")
+    cost: Money = strawberry.field(description="What they cost; at least, where isPriced is false.")
+    reasoning_tokens: int = strawberry.field(
+        description="Those of the answer that were thoughts; 0 also where a provider does not tell."
+    )
+    is_priced: bool = strawberry.field(
+        description="Whether cost is all of it; false where some were used of a model without a "
+        "known price, which is not in it."
+    )
 
     @classmethod
     def of(cls, usage: domain.TokenUsage) -> Self:
@@ -47,6 +54,8 @@ class TokenUsage:
             total_tokens=usage.total_tokens,
             is_estimated=usage.is_estimated,
             cost=usd(usage.cost),
+            reasoning_tokens=usage.reasoning_tokens,
+            is_priced=usage.is_priced,
         )
 
 
@@ -59,7 +68,16 @@ class ProviderAttempt:
     latency_ms: int = strawberry.field(description="How long it took.")
     prompt_tokens: int = strawberry.field(description="Tokens sent.")
     completion_tokens: int = strawberry.field(description="Tokens received.")
-    cost: Money = strawberry.field(description="What it cost.")
+    cost: Money = strawberry.field(description="What it cost; 0 where isPriced is false.")
+    reasoning_tokens: int = strawberry.field(
+        description="Those of the tokens received that were thoughts."
+    )
+    is_priced: bool = strawberry.field(
+        description="Whether it is known what it cost: the model had a price, or nothing was used."
+    )
+    first_token_ms: int | None = strawberry.field(
+        description="From the call to the first that was heard of an answer; null where nothing was."
+    )
 
 
 @strawberry.type(description="How an answer came about.")
@@ -81,6 +99,14 @@ class CompletionDecision:
         description="Milliseconds spent in this service, provider time taken out."
     )
     saved_cost: Money = strawberry.field(description="What a cached answer would have cost.")
+    first_token_ms: int | None = strawberry.field(
+        description="From the request to the first that was heard of an answer; null where nothing "
+        "was."
+    )
+    max_output_tokens: int | None = strawberry.field(
+        description="How long what was left of a budget let the answer be, in tokens; null where "
+        "that was as long as was asked for."
+    )
 
     @classmethod
     def of(cls, decision: domain.Decision) -> Self:
@@ -97,6 +123,9 @@ class CompletionDecision:
                     prompt_tokens=attempt.usage.prompt_tokens,
                     completion_tokens=attempt.usage.completion_tokens,
                     cost=usd(attempt.usage.cost),
+                    reasoning_tokens=attempt.usage.reasoning_tokens,
+                    is_priced=attempt.usage.is_priced,
+                    first_token_ms=attempt.first_token_ms,
                 )
                 for attempt in decision.attempts
             ],
@@ -104,6 +133,8 @@ class CompletionDecision:
             cache_verdict=CacheVerdict.of(decision.cache),
             overhead_ms=round(decision.overhead_ms, 3),
             saved_cost=usd(decision.saved_cost),
+            first_token_ms=decision.first_token_ms,
+            max_output_tokens=decision.most_output_tokens,
         )
 
 

@@ -43,6 +43,7 @@ from assistant.api.media_type import JSON, Accepted, read_accept
 from assistant.api.websocket import TransportWSHandler, WebSocketAdapter, merge_headers
 from assistant.domain.caller import Caller
 from assistant.errors import AssistantError, BadUserInput, ErrorCode, Unauthenticated
+from assistant.services.identity import GATEWAY_HEADER
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -191,7 +192,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
                         allowed_operation_types=_RUN_AT_ONCE[request.method],
                     ),
                 )
-                return result_response(result, accepted)
+                return result_response(result, accepted, is_for_gateway=_is_gateway(headers))
             except InvalidOperationTypeError as error:
                 self._refuse_operation(error.operation_type, accepted)
             except CannotGetOperationTypeError:
@@ -283,6 +284,11 @@ def _headers(connection: Request | WebSocket) -> dict[str, str]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+def _is_gateway(headers: Mapping[str, str]) -> bool:
+    """Whether a gateway asks, by its secret, or by what @apollo/gateway calls itself without one."""
+    return GATEWAY_HEADER in headers or headers.get("user-agent", "").startswith("minipass-fetch/")
 
 
 async def _unless_disconnected(

@@ -8,6 +8,7 @@ from typing import TypeVar
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
+from assistant.domain.budget import BudgetPeriod, LimitScope
 from assistant.domain.cache import CacheOutcome, CachePolicy, CacheSharing
 from assistant.domain.completion import (
     AttemptOutcome,
@@ -25,9 +26,10 @@ from assistant.domain.model import (
 )
 from assistant.domain.prompt import PromptOrderField, PromptVersionStatus, VariableType
 from assistant.domain.prompt_test import PromptTestOutcome, PromptTestStatus
+from assistant.domain.rate_limit import LimitMeasure
 from assistant.domain.rollout import ReleaseKind
 from assistant.domain.tokens import TokenMethod
-from assistant.domain.usage import UsagePeriod
+from assistant.domain.usage import UsageGranularity, UsageMeasure, UsagePeriod
 from assistant.errors import ErrorCode
 
 E = TypeVar("E", bound=type[Enum])
@@ -212,7 +214,7 @@ _described(
 )
 _described(
     UsagePeriod,
-    "A period of time, seen from now, in UTC.",
+    "A period of time, seen from now; days begin in the tenant's time zone, weeks on Monday.",
     TODAY="Since midnight.",
     THIS_WEEK="Since Monday's midnight.",
     THIS_MONTH="Since the first of the month.",
@@ -220,6 +222,21 @@ _described(
     LAST_7_DAYS="The last 7 days.",
     LAST_30_DAYS="The last 30 days.",
     LAST_90_DAYS="The last 90 days.",
+)
+_described(
+    UsageGranularity,
+    "How long each point of a trend is.",
+    HOUR="An hour of UTC.",
+    DAY="A day in the tenant's time zone, of 23 or 25 hours where clocks are changed.",
+    WEEK="Monday to Sunday in the tenant's time zone.",
+    MONTH="A month in the tenant's time zone.",
+)
+_described(
+    UsageMeasure,
+    "What makes one use more than another.",
+    TOKENS="Prompt and answer tokens.",
+    COST="What they cost.",
+    REQUESTS="How often they asked.",
 )
 
 
@@ -267,4 +284,27 @@ _described(
     EXACT="With the model's own tokenizer; only what its provider adds to the texts is estimated.",
     CALIBRATED="Estimated, with weights learnt from what the provider counted before.",
     ESTIMATE="Estimated by the text alone.",
+)
+_described(
+    LimitScope,
+    "Whom a budget or a rate limit is about, within a tenant.",
+    name="Scope",
+    GLOBAL="All of the tenant together.",
+    SERVICE="A calling service, or every one of them.",
+    USER="A person, or every one of them.",
+    API_KEY="An API key, or every one of them; for rate limits only.",
+)
+_described(
+    BudgetPeriod,
+    "How long a budget's windows are, in the tenant's time zone.",
+    name="BudgetWindow",
+    DAY="From midnight to midnight.",
+    WEEK="From Monday's midnight.",
+    MONTH="From the first of the month.",
+)
+_described(
+    LimitMeasure,
+    "What a rate limit counts.",
+    REQUESTS="Requests, those answered from the cache included.",
+    TOKENS="Tokens of prompts and answers, as models use them.",
 )

@@ -16,6 +16,8 @@ from assistant.api.errors import describe, is_request_error
 from assistant.api.media_type import GRAPHQL_JSON, JSON, Accepted
 from assistant.errors import AssistantError, ErrorCode
 
+TOO_MANY_REQUESTS: Final = 429
+
 # Under application/graphql-response+json an operation that never ran says so in its status.
 _REQUEST_ERROR_STATUS: Final = {
     ErrorCode.UNAUTHENTICATED.value: 401,
@@ -25,14 +27,39 @@ _encode_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=
 _encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
-def result_response(result: ExecutionResult, accepted: Accepted) -> Response:
-    """The answer to an operation. Raises ValueError, TypeError if its data is not JSON."""
+def result_response(
+    result: ExecutionResult, accepted: Accepted, *, is_for_gateway: bool = False
+) -> Response:
+    """The answer to an operation. Raises ValueError, TypeError if its data is not JSON.
+
+    What is refused for its rate is a 429, but to a gateway, which may take that for a failure of
+    ours and keep the errors to itself: docs/decisions/0016-rate-limits-over-http.md.
+    """
     status, headers = 200, {}
-    if accepted.result == GRAPHQL_JSON and is_request_error(result):
+    if not is_for_gateway and is_rate_limited(result):
+        status, headers = TOO_MANY_REQUESTS, _retry_after(result)
+    elif accepted.result == GRAPHQL_JSON and is_request_error(result):
         code = (result.errors or [])[0].extensions["code"]  # type: ignore[index]
         status = _REQUEST_ERROR_STATUS.get(code, 400)
         headers = {"www-authenticate": "Bearer"} if status == 401 else {}
     return _json_response(_payload(result), status, accepted, headers)
+
+
+def is_rate_limited(result: ExecutionResult) -> bool:
+    """Whether nothing has come of an operation but that there were too many, ours or a provider's."""
+    errors = result.errors or []
+    codes = {(error.extensions or {}).get("code") for error in errors}
+    return result.data is None and codes == {ErrorCode.RATE_LIMITED.value}
+
+
+def _retry_after(result: ExecutionResult) -> dict[str, str]:
+    """In whole seconds, the header's unit, rounded up; nothing where nobody knows.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+    """
+    waits_ms = [(error.extensions or {}).get("retryAfterMs") for error in result.errors or []]
+    known_ms = [wait_ms for wait_ms in waits_ms if wait_ms is not None]
+    return {"retry-after": str(-(-max(known_ms) // 1000))} if known_ms else {}
 
 
 def request_error_response(error: AssistantError, accepted: Accepted) -> Response:

@@ -9,7 +9,9 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from assistant.api.context import Info
+from assistant.domain.budget import BudgetStanding
 from assistant.domain.completion import Completion
+from assistant.domain.model import PriceChange
 from assistant.domain.performance import PromptLatencies, PromptPerformance
 from assistant.domain.prompt import Prompt, PromptVersion
 from assistant.domain.prompt_test import PromptTestCase, PromptTestRun
@@ -142,6 +144,28 @@ def test_runs(info: Info, first: int) -> DataLoader[UUID, Sequence[PromptTestRun
     )
 
 
+def price_changes(info: Info, first: int) -> DataLoader[str, Sequence[PriceChange] | None]:
+    """By model id, as many of each."""
+    context = info.context
+    tenant_id = context.caller.tenant_id
+    return _loader(
+        info,
+        f"price_changes:{first}",
+        lambda ids: context.services.prices.list_changes(tenant_id, ids, first),
+    )
+
+
+def budget_members(info: Info, first: int) -> DataLoader[UUID, Sequence[BudgetStanding] | None]:
+    """By budget, as many of each."""
+    context = info.context
+    caller = context.caller
+    return _loader(
+        info,
+        f"budget_members:{first}",
+        lambda ids: context.services.budgets.list_members(caller, ids, first),
+    )
+
+
 def completion_by_id(info: Info) -> DataLoader[UUID, Completion | None]:
     context = info.context
     caller = context.caller
@@ -150,18 +174,21 @@ def completion_by_id(info: Info) -> DataLoader[UUID, Completion | None]:
     )
 
 
-def user_usage(info: Info) -> DataLoader[tuple[str, UsagePeriod], UsageSummary | None]:
+def user_usage(info: Info, period: UsagePeriod) -> DataLoader[str, UsageSummary | None]:
     context = info.context
     caller = context.caller
+    return _loader(
+        info,
+        f"user_usage:{period}",
+        lambda ids: context.services.usage.of_users(caller, ids, period),
+    )
 
-    async def load(
-        keys: list[tuple[str, UsagePeriod]],
-    ) -> Mapping[tuple[str, UsagePeriod], UsageSummary]:
-        found: dict[tuple[str, UsagePeriod], UsageSummary] = {}
-        for period in {period for _, period in keys}:
-            users = [user_id for user_id, wanted in keys if wanted is period]
-            summaries = await context.services.usage.of_users(caller, users, period)
-            found |= {(user_id, period): summary for user_id, summary in summaries.items()}
-        return found
 
-    return _loader(info, "user_usage", load)
+def service_usage(info: Info, period: UsagePeriod) -> DataLoader[str, UsageSummary | None]:
+    context = info.context
+    caller = context.caller
+    return _loader(
+        info,
+        f"service_usage:{period}",
+        lambda ids: context.services.usage.of_services(caller, ids, period),
+    )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from typing import Self
 
 import strawberry
 import strawberry.federation as fed
 
+from assistant.api import loaders
+from assistant.api.connection import FIRST
 from assistant.api.context import Info
+from assistant.api.federation import slice_size
 from assistant.api.money import Money, usd
 from assistant.api.scalars import BigInt
 from assistant.domain import model as domain
@@ -23,6 +28,37 @@ from assistant.domain.model import (
 from assistant.domain.ports import ModelCatalog
 
 
+@strawberry.type(description="Prices of a model from some time on, until the next change.")
+class PriceChange:
+    valid_from: datetime = strawberry.field(description="When they became those of the model.")
+    input_price_per_1m_tokens: Money | None = strawberry.field(
+        name="inputPricePer1MTokens",
+        description="Price of a million prompt tokens; null where nobody had said it.",
+    )
+    output_price_per_1m_tokens: Money | None = strawberry.field(
+        name="outputPricePer1MTokens",
+        description="Price of a million answer tokens; null where nobody had said it.",
+    )
+    cached_input_price_per_1m_tokens: Money | None = strawberry.field(
+        name="cachedInputPricePer1MTokens",
+        description="Price of a million prompt tokens that the provider had in its cache; null "
+        "where they cost as much as others.",
+    )
+
+    @classmethod
+    def of(cls, change: domain.PriceChange) -> Self:
+        return cls(
+            valid_from=change.valid_from,
+            input_price_per_1m_tokens=_usd_or_none(change.input_price),
+            output_price_per_1m_tokens=_usd_or_none(change.output_price),
+            cached_input_price_per_1m_tokens=_usd_or_none(change.cached_input_price),
+        )
+
+
+def _usd_or_none(amount: Decimal | None) -> Money | None:
+    return None if amount is None else usd(amount)
+
+
 @fed.type(keys=["id"], description="A model that completions can run on.")
 class Model:
     id: strawberry.ID = strawberry.field(description="provider/name, as in ollama/llama3.2:3b.")
@@ -36,15 +72,24 @@ class Model:
         description="The longest answer, in tokens; null where only the window limits it."
     )
     input_price_per_1m_tokens: Money = strawberry.field(
-        name="inputPricePer1MTokens", description="Price of a million prompt tokens."
+        name="inputPricePer1MTokens",
+        description="Price of a million prompt tokens; 0 also where nobody has said it, see "
+        "isPriceKnown.",
     )
     output_price_per_1m_tokens: Money = strawberry.field(
-        name="outputPricePer1MTokens", description="Price of a million answer tokens."
+        name="outputPricePer1MTokens",
+        description="Price of a million answer tokens; 0 also where nobody has said it, see "
+        "isPriceKnown.",
     )
     cached_input_price_per_1m_tokens: Money | None = strawberry.field(
         name="cachedInputPricePer1MTokens",
         description="Price of a million prompt tokens that the provider had in its cache; null "
         "where they cost as much as others.",
+    )
+    is_price_known: bool = strawberry.field(
+        description="Whether it is known what a call costs. False: nobody has said it (setModel "
+        "does), so usage is recorded without its cost, and under a budget the model is not called, "
+        "unless the service is set to."
     )
     size_bytes: BigInt | None = strawberry.field(
         description="Size on disk, where its provider says."
@@ -56,6 +101,15 @@ class Model:
     @strawberry.field(description="Who runs it.")
     async def provider(self, info: Info) -> Provider:
         return await Provider.named(info, self.provider_name)
+
+    @strawberry.field(
+        description="Its prices so far, the newest first; none of a model that no row tells of. "
+        "What was used before a change keeps the cost that it had.",
+        directives=[slice_size()],
+    )
+    async def price_changes(self, info: Info, first: FIRST = 10) -> list[PriceChange]:
+        changes = await loaders.price_changes(info, first).load(self.id)
+        return [PriceChange.of(change) for change in changes or ()]
 
     @strawberry.field(description="Whether it is called, or held back after failures.")
     async def circuit(self, info: Info) -> CircuitState:
@@ -74,11 +128,10 @@ class Model:
             tasks=None if model.tasks is None else sorted(model.tasks),
             context_window=model.context_window,
             max_output_tokens=model.max_output_tokens,
-            input_price_per_1m_tokens=usd(model.input_price),
-            output_price_per_1m_tokens=usd(model.output_price),
-            cached_input_price_per_1m_tokens=(
-                None if model.cached_input_price is None else usd(model.cached_input_price)
-            ),
+            input_price_per_1m_tokens=usd(model.input_price or Decimal(0)),
+            output_price_per_1m_tokens=usd(model.output_price or Decimal(0)),
+            cached_input_price_per_1m_tokens=_usd_or_none(model.cached_input_price),
+            is_price_known=model.is_price_known,
             size_bytes=None if model.size_bytes is None else BigInt(model.size_bytes),
             is_available=model.is_available,
             is_allowed=model.is_allowed,
@@ -98,7 +151,17 @@ async def model_of(info: Info, id_: str) -> Model:
     found = catalog.models.get(id_)
     if found is None:
         provider, _, name = id_.partition("/")
-        found = domain.Model(provider, name, frozenset(), context_window=0, is_allowed=False)
+        config = catalog.providers.get(provider)
+        price = domain.unsaid_price(is_local=config is not None and config.is_local)
+        found = domain.Model(
+            provider,
+            name,
+            frozenset(),
+            context_window=0,
+            input_price=price,
+            output_price=price,
+            is_allowed=False,
+        )
     return Model.of(found)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 from assistant.api import (
+    budget,
     cache,
     completion,
     embeddings,
@@ -15,7 +16,14 @@ from assistant.api import (
     prompt_changes,
     prompt_publishing,
     prompt_testing,
+    rate_limit,
     routing_rule,
+)
+from assistant.api.budget import (
+    BudgetInput,
+    BudgetOverrideInput,
+    BudgetPayload,
+    SetTimeZonePayload,
 )
 from assistant.api.cache import ClearCacheInput, ClearCachePayload, ReportCacheHitPayload
 from assistant.api.completion import CompletionResponse
@@ -52,6 +60,7 @@ from assistant.api.prompt_testing import (
     PromptTestInput,
     PromptTestPayload,
 )
+from assistant.api.rate_limit import RateLimitInput, RateLimitPayload
 from assistant.api.routing_rule import RoutingRuleInput, RoutingRulePayload
 from assistant.api.user_errors import DeletePayload
 from assistant.domain.caller import Scope
@@ -333,6 +342,91 @@ class Mutation:
     ) -> DeletePayload:
         info.context.require(Scope.ADMIN)
         return await model_pull.delete_model(info, id)
+
+    @strawberry.mutation(
+        description="Adds a budget, or changes the one of the same scope, subject and window; it "
+        "holds at once, on every replica, for what is spent before as well. Needs assistant:admin."
+    )
+    async def set_budget(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the argument's name in the schema
+            BudgetInput, strawberry.argument(description="The budget, whole.")
+        ],
+    ) -> BudgetPayload:
+        info.context.require(Scope.ADMIN)
+        return await budget.set_budget(info, input)
+
+    @strawberry.mutation(
+        description="Raises a budget for its running window only, recorded with who and why. Needs "
+        "assistant:admin."
+    )
+    async def override_budget(
+        self,
+        info: Info,
+        id: Annotated[  # noqa: A002 - the argument's name in the schema
+            strawberry.ID, strawberry.argument(description="The budget's id.")
+        ],
+        input: Annotated[  # noqa: A002 - the argument's name in the schema
+            BudgetOverrideInput, strawberry.argument(description="How much, and why.")
+        ],
+    ) -> BudgetPayload:
+        info.context.require(Scope.ADMIN)
+        return await budget.override_budget(info, id, input)
+
+    @strawberry.mutation(
+        description="Removes a budget, with what is counted for it; usage stays. Needs "
+        "assistant:admin."
+    )
+    async def delete_budget(
+        self,
+        info: Info,
+        id: Annotated[  # noqa: A002 - the argument's name in the schema
+            strawberry.ID, strawberry.argument(description="The budget's id.")
+        ],
+    ) -> DeletePayload:
+        info.context.require(Scope.ADMIN)
+        return await budget.delete_budget(info, id)
+
+    @strawberry.mutation(
+        description="Sets the time zone in which the tenant's budgets begin their days, weeks and "
+        "months, and reports theirs; UTC until it is set. Windows that run begin anew in it, with "
+        "what was spent in them, and without overrides. Needs assistant:admin."
+    )
+    async def set_time_zone(
+        self,
+        info: Info,
+        time_zone: Annotated[
+            str, strawberry.argument(description="An IANA name, as in Europe/Berlin.")
+        ],
+    ) -> SetTimeZonePayload:
+        info.context.require(Scope.ADMIN)
+        return await budget.set_time_zone(info, time_zone)
+
+    @strawberry.mutation(
+        description="Adds a rate limit, or changes the one of the same scope, subject and measure. "
+        "Needs assistant:admin."
+    )
+    async def set_rate_limit(
+        self,
+        info: Info,
+        input: Annotated[  # noqa: A002 - the argument's name in the schema
+            RateLimitInput, strawberry.argument(description="The limit, whole.")
+        ],
+    ) -> RateLimitPayload:
+        info.context.require(Scope.ADMIN)
+        return await rate_limit.set_rate_limit(info, input)
+
+    @strawberry.mutation(description="Removes a rate limit. Needs assistant:admin.")
+    async def delete_rate_limit(
+        self,
+        info: Info,
+        id: Annotated[  # noqa: A002 - the argument's name in the schema
+            strawberry.ID, strawberry.argument(description="The limit's id.")
+        ],
+    ) -> DeletePayload:
+        info.context.require(Scope.ADMIN)
+        return await rate_limit.delete_rate_limit(info, id)
 
     @strawberry.mutation(
         description="Removes kept answers of the caller's tenant; the next requests are answered by "

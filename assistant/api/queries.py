@@ -7,16 +7,19 @@ from typing import Annotated
 import strawberry
 
 from assistant.api import (
+    budget,
     cache,
     completion,
     model,
     prompt,
     prompt_listing,
     prompt_rendering,
+    rate_limit,
     route_explanation,
     routing_rule,
     usage,
 )
+from assistant.api.budget import Budget
 from assistant.api.cache import CacheStatistics
 from assistant.api.completion import CompletionResponse
 from assistant.api.completion_request import CompletionRequest
@@ -29,12 +32,13 @@ from assistant.api.prompt_listing import PromptConnection, PromptFilter, PromptO
 from assistant.api.prompt_performance import PromptPerformance
 from assistant.api.prompt_rendering import RenderedPrompt, RenderPromptInput
 from assistant.api.prompt_version import READERS
+from assistant.api.rate_limit import RateLimit
 from assistant.api.route_explanation import RouteExplanation
 from assistant.api.routing_rule import RoutingRule
-from assistant.api.usage import Period, UsageSummary
+from assistant.api.usage import Period, UsageSummary, UsageTrendPoint, UserUsage
 from assistant.domain.caller import Scope
 from assistant.domain.model import ModelCapability
-from assistant.domain.usage import UsagePeriod
+from assistant.domain.usage import UsageGranularity, UsageMeasure, UsagePeriod
 
 
 @strawberry.type(description="What can be asked.")
@@ -171,11 +175,72 @@ class Query:
         return await completion.completion(info, id)
 
     @strawberry.field(
-        description="What the caller used: the user, or the service where no user is involved. "
-        "Needs any valid credential."
+        description="What the caller used: the user with any valid credential, or, where no user is "
+        "involved, the service with assistant:usage:read."
     )
     async def my_usage(self, info: Info, period: Period = UsagePeriod.THIS_MONTH) -> UsageSummary:
         return await usage.my_usage(info, period)
+
+    @strawberry.field(
+        description="What was used through a service, by whomever. Needs assistant:usage:read for "
+        "the calling service itself, assistant:admin for others."
+    )
+    async def service_usage(
+        self,
+        info: Info,
+        service_id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],
+        period: Period = UsagePeriod.THIS_MONTH,
+    ) -> UsageSummary:
+        return await usage.service_usage(info, service_id, period)
+
+    @strawberry.field(
+        description="The tenant's users who used most, most first. Needs assistant:admin.",
+        directives=[cost(10)],
+    )
+    async def top_users(
+        self,
+        info: Info,
+        period: Period = UsagePeriod.THIS_MONTH,
+        limit: Annotated[int, strawberry.argument(description="How many: 1 to 100.")] = 10,
+        by: Annotated[
+            UsageMeasure, strawberry.argument(description="What makes one use more.")
+        ] = UsageMeasure.TOKENS,
+    ) -> list[UserUsage]:
+        info.context.require(Scope.ADMIN)
+        return await usage.top_users(info, period, limit, by)
+
+    @strawberry.field(
+        description="Usage over time, without gaps: the tenant's with assistant:admin, otherwise "
+        "the caller's own, as in myUsage.",
+        directives=[cost(10)],
+    )
+    async def usage_trends(
+        self,
+        info: Info,
+        period: Period = UsagePeriod.LAST_30_DAYS,
+        granularity: Annotated[
+            UsageGranularity, strawberry.argument(description="How long each point is.")
+        ] = UsageGranularity.DAY,
+    ) -> list[UsageTrendPoint]:
+        return await usage.usage_trends(info, period, granularity)
+
+    @strawberry.field(
+        description="Budgets and how they stand: all with assistant:admin; else those that are "
+        "about the caller, as a user, and with assistant:usage:read as a service. Needs any valid "
+        "credential.",
+        directives=[assumed_size(50)],
+    )
+    async def budgets(self, info: Info) -> list[Budget]:
+        return await budget.budgets(info)
+
+    @strawberry.field(
+        description="Rate limits and what is left of them now: all with assistant:admin; else those "
+        "that are about the caller, as a user or an API key, and with assistant:usage:read as a "
+        "service. Needs any valid credential.",
+        directives=[assumed_size(50)],
+    )
+    async def rate_limits(self, info: Info) -> list[RateLimit]:
+        return await rate_limit.rate_limits(info)
 
     @strawberry.field(
         description="What the cache did for the caller's tenant. Needs assistant:usage:read."

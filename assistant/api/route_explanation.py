@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Self
 
 import strawberry
@@ -21,7 +22,7 @@ class RouteCandidate:
     reason: str = strawberry.field(description="Why, or why not.")
     estimated_cost: Money = strawberry.field(
         description="What the request would cost, with an answer as long as it may be, or of 512 "
-        "tokens."
+        "tokens; 0 also where nobody has said what the model costs: then the reason says so."
     )
     estimated_tokens: int = strawberry.field(description="The prompt in this model's tokens.")
     token_count_method: TokenMethod = strawberry.field(description="How they were counted.")
@@ -32,7 +33,7 @@ class RouteCandidate:
             model=weighed.model.id,
             is_eligible=weighed.is_eligible,
             reason=weighed.reason,
-            estimated_cost=usd(weighed.estimated_cost),
+            estimated_cost=usd(weighed.estimated_cost or Decimal(0)),
             estimated_tokens=weighed.count.tokens,
             token_count_method=weighed.count.method,
         )

@@ -12,9 +12,9 @@ from assistant.api.prompt_version import PromptVersion
 from assistant.api.queries import Query
 from assistant.api.scalars import SCALARS
 from assistant.api.subscriptions import Subscription
-from assistant.api.usage import User
+from assistant.api.usage import Service, User
 
-ENTITIES = (CompletionResponse, Prompt, PromptVersion, Model, User)
+ENTITIES = (CompletionResponse, Prompt, PromptVersion, Model, User, Service)
 
 
 def create_schema() -> SubgraphSchema:

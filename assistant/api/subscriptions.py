@@ -7,7 +7,8 @@ from typing import Annotated
 
 import strawberry
 
-from assistant.api import completion_stream, model_pull, prompt_testing
+from assistant.api import budget_alert, completion_stream, model_pull, prompt_testing
+from assistant.api.budget_alert import BudgetAlert
 from assistant.api.completion_request import CompletionRequest
 from assistant.api.completion_stream import CompletionChunk
 from assistant.api.context import Info
@@ -59,3 +60,11 @@ class Subscription:
         ],
     ) -> AsyncIterator[PromptTestProgress]:
         return prompt_testing.watch_prompt_tests(info, input)
+
+    @strawberry.subscription(
+        description="Reports each step of a budget that is reached, from now on. With "
+        "assistant:usage:read those of the whole tenant; otherwise those of the caller's own user "
+        "and service. Who is too slow to read misses the oldest of more than a hundred."
+    )
+    def budget_alerts(self, info: Info) -> AsyncIterator[BudgetAlert]:
+        return budget_alert.budget_alerts(info)

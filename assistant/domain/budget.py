@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypeAlias
 from uuid import UUID
+
+from assistant.domain.money import token_cost
 
 
 class LimitScope(StrEnum):
@@ -27,6 +31,9 @@ class BudgetPeriod(StrEnum):
     MONTH = "MONTH"
 
 
+Members: TypeAlias = Mapping[LimitScope, str]
+"""As whom a caller is limited, in each scope: what of budgets and limits is about them."""
+
 DEFAULT_ALERT_STEPS = (Decimal("0.8"),)
 MOST_ALERT_STEPS = 10
 
@@ -42,6 +49,17 @@ class Budget:
 
     id: UUID
     tenant_id: str
+    scope: LimitScope
+    subject: str | None
+    period: BudgetPeriod
+    amount: Decimal
+    alert_steps: tuple[Decimal, ...] = DEFAULT_ALERT_STEPS
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetDraft:
+    """What an administrator says of a budget. A tenant has one of a scope, subject and period."""
+
     scope: LimitScope
     subject: str | None
     period: BudgetPeriod
@@ -91,6 +109,20 @@ class BudgetOverride:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetAccount:
+    """A budget and its running window, which begins and ends in ``time_zone``, an IANA name.
+
+    ``standing`` is that of whom it is about; of one of every member, that of the member who has
+    least left, with a subject of None where nobody has spent anything.
+    """
+
+    budget: Budget
+    standing: BudgetStanding
+    time_zone: str
+    overrides: tuple[BudgetOverride, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetAlert:
     """A step of a budget was reached, for the first time in its window; amounts in USD.
 
@@ -127,6 +159,13 @@ class Stake:
     fixed_cost: Decimal | None = Decimal(0)
     output_price: Decimal | None = Decimal(0)
     expected_tokens: int = 0
+
+    @property
+    def cost(self) -> Decimal | None:
+        """All that it may cost, in USD; None where nobody knows."""
+        if self.fixed_cost is None or self.output_price is None:
+            return None
+        return self.fixed_cost + token_cost(0, self.output_tokens, Decimal(0), self.output_price)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,3 +30,17 @@ class Job:
     cron: str
     run: Callable[[], Awaitable[str]]
     time_limit_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Work that is asked for once, about one thing, and tried until it is done or given up.
+
+    ``run`` is given the id of what it is about, and raises where it is to be tried again: after the
+    pause in ``pauses_s`` that belongs to the attempt, or later where the error says so. It may be
+    cut off anywhere, and done a second time. ``name`` must not change: what waits is known by it.
+    """
+
+    name: str
+    run: Callable[[str], Awaitable[None]]
+    pauses_s: tuple[float, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypedDict
@@ -103,8 +104,9 @@ class Model:
     """A model as routing and clients see it: our row joined with what its provider reports.
 
     ``tasks`` is None for a model that generates freely; else the only tasks it serves.
-    Windows are in tokens; prices in USD per million tokens. ``cached_input_price`` is None where
-    prompt tokens from the provider's cache cost as much as others.
+    Windows are in tokens; prices in USD per million tokens, None where nobody knows them.
+    ``cached_input_price`` is None where prompt tokens from the provider's cache cost as much as
+    others.
     """
 
     provider: str
@@ -113,8 +115,8 @@ class Model:
     context_window: int
     tasks: frozenset[TaskType] | None = None
     max_output_tokens: int | None = None
-    input_price: Decimal = Decimal(0)
-    output_price: Decimal = Decimal(0)
+    input_price: Decimal | None = Decimal(0)
+    output_price: Decimal | None = Decimal(0)
     cached_input_price: Decimal | None = None
     size_bytes: int | None = None
     is_local: bool = True
@@ -127,10 +129,17 @@ class Model:
         """``provider/name``, as in ``ollama/llama3.2:3b``."""
         return f"{self.provider}/{self.name}"
 
+    @property
+    def is_price_known(self) -> bool:
+        """Whether it is known what a call costs. Who only embeds has no answers to pay for."""
+        only_embeds = self.capabilities == {ModelCapability.EMBEDDING}
+        return self.input_price is not None and (self.output_price is not None or only_embeds)
+
     def is_twin_of(self, other: Model) -> bool:
-        """Whether both are one model on two hosts, for the same money."""
+        """Whether both are one model on two hosts, for the same money, which is known."""
         return (
             self.name == other.name
+            and self.is_price_known
             and self.is_local == other.is_local
             and self.input_price == other.input_price
             and self.output_price == other.output_price
@@ -148,6 +157,16 @@ class ModelChanges(TypedDict, total=False):
     output_price: Decimal
     cached_input_price: Decimal | None
     is_allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChange:
+    """Prices of a model from ``valid_from`` on, as a Model has them."""
+
+    valid_from: datetime
+    input_price: Decimal | None
+    output_price: Decimal | None
+    cached_input_price: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +210,8 @@ class PullProgress:
 def full_name(name: str) -> str:
     """A host's full name of a model: without a tag it is the one tagged ``latest``."""
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def unsaid_price(*, is_local: bool) -> Decimal | None:
+    """What tokens cost that nobody has priced: nothing on our own machines, else nobody knows."""
+    return Decimal(0) if is_local else None

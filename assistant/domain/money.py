@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assistant.domain.model import Model
 
 _TOKENS_PER_PRICE = Decimal(1_000_000)
 
@@ -44,3 +48,24 @@ def token_cost(
             prompt_tokens - cached_tokens
         ) * input_price + cached_tokens * cached_input_price
     return (prompt_cost + completion_tokens * output_price) / _TOKENS_PER_PRICE
+
+
+def cost_of(
+    model: Model, prompt_tokens: int, completion_tokens: int, *, cached_tokens: int = 0
+) -> Decimal | None:
+    """What some tokens of ``model`` cost in USD; None where nobody knows, which is not nothing.
+
+    A price that no token asks for may be unknown: embeddings have no answer.
+    """
+    if (prompt_tokens and model.input_price is None) or (
+        completion_tokens and model.output_price is None
+    ):
+        return None
+    return token_cost(
+        prompt_tokens,
+        completion_tokens,
+        model.input_price or Decimal(0),
+        model.output_price or Decimal(0),
+        cached_tokens=cached_tokens,
+        cached_input_price=model.cached_input_price,
+    )

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol, TypeAlias, runtime_checkable
 from uuid import UUID
 
 from assistant.domain.api_key import ApiKey
-from assistant.domain.budget import Admission, Stake
+from assistant.domain.budget import (
+    Admission,
+    Budget,
+    BudgetAccount,
+    BudgetAlert,
+    BudgetOverride,
+    BudgetStanding,
+    Members,
+    Stake,
+)
 from assistant.domain.cache import (
     CacheEntry,
     CacheFigures,
@@ -25,6 +34,7 @@ from assistant.domain.cache import (
     ShadowVerdict,
     WarmingTask,
 )
+from assistant.domain.caller import Caller
 from assistant.domain.completion import (
     Completion,
     GenerationParameters,
@@ -38,6 +48,7 @@ from assistant.domain.model import (
     Model,
     ModelGroup,
     ModelKey,
+    PriceChange,
     ProviderConfig,
     PullProgress,
     TaskType,
@@ -52,10 +63,19 @@ from assistant.domain.prompt import (
     ServedPrompt,
 )
 from assistant.domain.prompt_test import PromptTestCase, PromptTestRun
+from assistant.domain.provider_usage import RecordedDay
+from assistant.domain.rate_limit import RateLimit, RateLimitLevel
 from assistant.domain.rollout import PromptRelease, ReleaseFigures, Rollout
 from assistant.domain.rule import RoutingRule
 from assistant.domain.tokens import TokenCount, TokenSums, TokenSumsChange
-from assistant.domain.usage import UsageSummary, UsageWindow
+from assistant.domain.usage import (
+    UsageMeasure,
+    UsagePoint,
+    UsageSummary,
+    UsageWindow,
+    UserUsage,
+)
+from assistant.domain.usage_log import UsageRow
 from assistant.domain.values import JsonObject
 
 # ------------------------------------------------------------------- providers
@@ -210,6 +230,20 @@ class ModelStore(Protocol):
     """Rows of providers, models, groups and rules."""
 
     async def load(self, tenant_id: str) -> ModelCatalog: ...
+
+
+class PriceChangeStore(Protocol):
+    """What models cost, and when that changed. Raises StorageUnavailable."""
+
+    async def list_changes(
+        self, tenant_id: str, model_ids: Sequence[str], first: int
+    ) -> Mapping[str, Sequence[PriceChange]]:
+        """The ``first`` newest changes of each model, by its id, the newest first.
+
+        Of the row that holds for the tenant: its own, else the platform's. Models without a row, or
+        without a change, are left out.
+        """
+        ...
 
 
 class CatalogStore(ModelStore, Protocol):
@@ -714,8 +748,167 @@ class CompletionStore(Protocol):
     ) -> Mapping[UUID, Completion]: ...
 
 
+class UsageLogStore(Protocol):
+    """The usage rows themselves, and their sums by the day. Raises StorageUnavailable."""
+
+    def pages(
+        self, tenant_id: str, window: UsageWindow, *, of_attempts: bool | None = None
+    ) -> AsyncGenerator[Sequence[UsageRow], None]:
+        """The tenant's rows by request and attempt, so many at a time, none of them empty.
+
+        ``of_attempts``: only those of attempts, or only those of requests; None: both. Each page
+        is a transaction of its own.
+        """
+        ...
+
+    async def used_of_provider(
+        self, tenant_id: str, provider: str, day: date, operation: str | None
+    ) -> Sequence[RecordedDay]:
+        """What attempts used of a provider's models on a day of UTC; models by their bare names."""
+        ...
+
+
+class TenantSettingsStore(Protocol):
+    """What tenants have set for themselves as a whole. Raises StorageUnavailable."""
+
+    async def find_time_zone(self, tenant_id: str) -> str | None:
+        """The IANA name of the zone in which the tenant's days begin; None where it set none."""
+        ...
+
+    async def set_time_zone(self, tenant_id: str, time_zone: str) -> bool:
+        """Whether the database knows a zone of this name. Budgets' windows begin anew in it."""
+        ...
+
+
+class BudgetStore(Protocol):
+    """A tenant's budgets, and how they stand. ``most`` is as in CatalogStore.
+
+    ``members`` is None for who sees everything; others see what is about them, by name or as any
+    member, and then as they themselves stand.
+
+    Raises: StorageUnavailable.
+    """
+
+    async def list_budgets(
+        self, tenant_id: str, at: datetime, members: Members | None = None
+    ) -> Sequence[BudgetAccount]:
+        """In the window that runs at ``at``: by scope, those of every member first."""
+        ...
+
+    async def find_budget(
+        self, tenant_id: str, id_: UUID, at: datetime
+    ) -> BudgetAccount | None: ...
+
+    async def list_members(
+        self,
+        tenant_id: str,
+        ids: Sequence[UUID],
+        first: int,
+        at: datetime,
+        members: Members | None = None,
+    ) -> Mapping[UUID, Sequence[BudgetStanding]]:
+        """Of budgets of every member: up to ``first`` that have spent, those with least left first.
+
+        Not those that a budget names. One statement.
+        """
+        ...
+
+    async def put_budget(self, budget: Budget, at: datetime, most: int) -> UUID | None:
+        """Add it, or change the one of its scope, subject and period: its id. None without room."""
+        ...
+
+    async def add_override(self, tenant_id: str, override: BudgetOverride, most: int) -> bool:
+        """Add to the window that runs when it is made, whatever ``starts_at`` says.
+
+        Whether there was room: ``most`` is how many a window may have. The budget is there.
+        """
+        ...
+
+    async def delete_budget(self, tenant_id: str, id_: UUID) -> bool:
+        """Whether the tenant had it. What runs goes on, and no longer counts against it."""
+        ...
+
+
+class RateLimitStore(Protocol):
+    """A tenant's rate limits, and what is in their buckets; ``members`` is as in BudgetStore.
+
+    Raises: StorageUnavailable.
+    """
+
+    async def list_limits(
+        self, tenant_id: str, members: Members | None = None
+    ) -> Sequence[RateLimitLevel]:
+        """By scope, those of every member first."""
+        ...
+
+    async def find_limit(self, tenant_id: str, id_: UUID) -> RateLimitLevel | None: ...
+
+    async def put_limit(self, limit: RateLimit, at: datetime, most: int) -> UUID | None:
+        """As ``put_budget``: what has been taken of its buckets stays taken."""
+        ...
+
+    async def delete_limit(self, tenant_id: str, id_: UUID) -> bool:
+        """Whether the tenant had it."""
+        ...
+
+
+class BudgetAlertStore(Protocol):
+    """Steps of budgets that were reached. Raises StorageUnavailable."""
+
+    async def claim(self, tenant_id: str) -> Sequence[BudgetAlert]:
+        """Those that nobody has told of: from now on, it is the caller who does.
+
+        Each is given to one caller, once, and put into the queue of what others are told, in the
+        same transaction.
+        """
+        ...
+
+    async def list_unannounced(self, waited_s: float) -> Sequence[str]:
+        """The tenants with some that nobody has told of for so long."""
+        ...
+
+    async def list_after(self, tenant_id: str, after: datetime, most: int) -> Sequence[BudgetAlert]:
+        """The tenant's latest since then, oldest first."""
+        ...
+
+    async def find(self, alert_id: UUID) -> BudgetAlert | None:
+        """The one that the queue knows by this id, whoever's it is."""
+        ...
+
+
+class AlertReceiver(Protocol):
+    """Somebody else's address that is told of alerts."""
+
+    async def tell(self, alert_id: UUID, alert: BudgetAlert) -> bool:
+        """Whether it took the alert; False where it wants none. Raises UpstreamError: try again."""
+        ...
+
+
+class RequestLimitStore(Protocol):
+    """Limits of requests, and how many may be made now. Raises StorageUnavailable."""
+
+    async def is_limited(self, tenant_id: str) -> bool:
+        """Whether the tenant has any limit of requests."""
+        ...
+
+    async def take(self, caller: Caller) -> None:
+        """Take one request of every limit that is about ``caller``, of all of them or of none.
+
+        Raises: LimitReached.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSubject:
+    """Whose usage: a user's, a service's, or with neither the whole tenant's."""
+
+    user_id: str | None = None
+    service_id: str | None = None
+
+
 class UsageStore(Protocol):
-    """Sums over the usage rows."""
+    """Sums over the usage rows, exact whatever a window cuts. Raises StorageUnavailable."""
 
     async def summarize_users(
         self, tenant_id: str, user_ids: Sequence[str], window: UsageWindow
@@ -727,6 +920,18 @@ class UsageStore(Protocol):
         self, tenant_id: str, service_ids: Sequence[str], window: UsageWindow
     ) -> Mapping[str, UsageSummary]:
         """The same by calling service."""
+        ...
+
+    async def top_users(
+        self, tenant_id: str, window: UsageWindow, limit: int, by: UsageMeasure
+    ) -> Sequence[UserUsage]:
+        """Those who used most, most first; as many as ``limit``."""
+        ...
+
+    async def trend(
+        self, tenant_id: str, window: UsageWindow, steps: Sequence[UsageWindow], whose: UsageSubject
+    ) -> Sequence[UsagePoint]:
+        """A point for each step, those without usage included: what of it lies in ``window``."""
         ...
 
 
@@ -798,6 +1003,10 @@ class Telemetry(Protocol):
 
     def job_ended(self, job: str, outcome: JobOutcome, duration_s: float) -> None:
         """A run of a background job has ended."""
+        ...
+
+    def budget_alert_announced(self, alert: BudgetAlert) -> None:
+        """A step of a budget was reached. Counted by one replica alone."""
         ...
 
     def version_taken_back(self, prompt_name: str) -> None:

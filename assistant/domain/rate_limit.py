@@ -31,3 +31,25 @@ class RateLimit:
     measure: LimitMeasure
     capacity: int
     per_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitDraft:
+    """What an administrator says of a limit. A tenant has one of a scope, subject and measure."""
+
+    scope: LimitScope
+    subject: str | None
+    measure: LimitMeasure
+    capacity: int
+    per_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitLevel:
+    """A rate limit, and how many whole tokens its bucket holds now; never below 0.
+
+    Of one of every member it is the bucket that holds least.
+    """
+
+    limit: RateLimit
+    available: int

@@ -64,13 +64,16 @@ class RuleVerdict:
 
 @dataclass(frozen=True, slots=True)
 class WeighedModel:
-    """A model that was considered. ``reason`` says why it may serve or why not."""
+    """A model that was considered. ``reason`` says why it may serve or why not.
+
+    ``estimated_cost`` is in USD; None where nobody knows the model's price.
+    """
 
     model: Model
     is_eligible: bool
     reason: str
     count: TokenCount
-    estimated_cost: Decimal
+    estimated_cost: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from assistant.domain.ports import Telemetry
 from assistant.services.administration import Administration
+from assistant.services.budget_alerts import BudgetAlerts
+from assistant.services.budgets import Budgets
 from assistant.services.cache_reports import CacheReports
 from assistant.services.circuits import Circuits
 from assistant.services.completion import Completions
@@ -13,12 +15,14 @@ from assistant.services.embeddings import TextEmbedding
 from assistant.services.jobs import Jobs
 from assistant.services.model_removal import ModelRemoval
 from assistant.services.models import Models
+from assistant.services.prices import Prices
 from assistant.services.prompt_authoring import PromptAuthoring
 from assistant.services.prompt_releases import PromptReleases
 from assistant.services.prompt_reports import PromptReports
 from assistant.services.prompt_tests import PromptTests
 from assistant.services.prompts import Prompts
 from assistant.services.pulls import Pulls
+from assistant.services.rate_limits import RateLimits
 from assistant.services.usage import UsageReports
 
 
@@ -33,12 +37,16 @@ class Services:
     prompt_tests: PromptTests
     reports: PromptReports
     models: Models
+    prices: Prices
     administration: Administration
     embeddings: TextEmbedding
     pulls: Pulls
     removal: ModelRemoval
     usage: UsageReports
     cache_reports: CacheReports
+    budget_alerts: BudgetAlerts
+    budgets: Budgets
+    rate_limits: RateLimits
     circuits: Circuits
     jobs: Jobs
     telemetry: Telemetry

@@ -23,6 +23,7 @@ from assistant.domain.model import (
     ProviderConfig,
     ProviderKind,
     full_name,
+    unsaid_price,
 )
 from assistant.domain.ports import CatalogStore, Clock, ModelCatalog
 from assistant.domain.rule import RoutingRule, RuleDraft
@@ -187,13 +188,7 @@ def _unknown(provider: ProviderConfig, name: str, changes: ModelChanges) -> Mode
     Ollama tells the rest as soon as it has been pulled; of two windows the smaller counts.
     """
     if name and provider.kind is ProviderKind.OLLAMA:
-        return Model(
-            provider.name,
-            name,
-            frozenset({ModelCapability.CHAT}),
-            _LARGEST_USUAL_WINDOW,
-            is_local=provider.is_local,
-        )
+        return _unpriced(provider, name, frozenset({ModelCapability.CHAT}), _LARGEST_USUAL_WINDOW)
     missing = [
         field
         for field, key in (("capabilities", "capabilities"), ("contextWindow", "context_window"))
@@ -205,11 +200,20 @@ def _unknown(provider: ProviderConfig, name: str, changes: ModelChanges) -> Mode
             f"{' and '.join(missing)} must be given.",
             path=(missing[0],),
         )
+    return _unpriced(provider, name, changes["capabilities"], changes["context_window"])
+
+
+def _unpriced(
+    provider: ProviderConfig, name: str, capabilities: frozenset[ModelCapability], window: int
+) -> Model:
+    price = unsaid_price(is_local=provider.is_local)
     return Model(
         provider.name,
         name,
-        changes["capabilities"],
-        changes["context_window"],
+        capabilities,
+        window,
+        input_price=price,
+        output_price=price,
         is_local=provider.is_local,
     )
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -75,11 +75,12 @@ class ApiKeys:
         if expires_in_s is not None and not 1 <= expires_in_s <= _MAX_LIFETIME_S:
             raise BadUserInput("A key lasts from 1 second to 10 years.", path=("expiresInS",))
         now = self._clock.now()
+        id_ = self._clock.new_id()
         prefix = KEY_START + secrets.token_hex(4)
         secret = f"{prefix}_{secrets.token_urlsafe(32)}"
         key = ApiKey(
-            id=self._clock.new_id(),
-            caller=caller,
+            id=id_,
+            caller=replace(caller, api_key_id=str(id_)),
             name=name,
             prefix=prefix,
             created_at=now,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from decimal import Decimal
 
 import structlog
 
@@ -20,7 +21,7 @@ from assistant.domain.completion import (
     ToolCallDelta,
 )
 from assistant.domain.model import CircuitState, Model
-from assistant.domain.money import token_cost
+from assistant.domain.money import cost_of
 from assistant.domain.ports import Clock, ProviderCall, ProviderConnector
 from assistant.domain.route import Candidate
 from assistant.domain.tokens import estimate_tokens
@@ -36,11 +37,14 @@ from assistant.services.bulkheads import Bulkheads
 from assistant.services.circuits import Circuits
 from assistant.services.latencies import Latencies
 from assistant.services.ledger import LedgerEntry
+from assistant.services.unpriced_use import UnpricedUse
 
 log = structlog.get_logger(__name__)
 
 # What uvloop's clock counts by.
 _TICK_S = 0.001
+# More than any model reads or writes, and few enough for a ledger's row to have some of them.
+_MOST_TOKENS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class Attempts:
         self._circuits = circuits
         self._bulkheads = bulkheads
         self._latencies = latencies
+        self._unpriced = UnpricedUse(clock)
 
     def is_held_back(self, candidate: Candidate) -> bool:
         """Whether a call would be refused by the model's circuit."""
@@ -113,7 +118,6 @@ class Attempts:
         record = _Record(candidate.model, call, is_raced)
         key = candidate.key
         started = self._clock.monotonic()
-        first_event_at: float | None = None
         try:
             self._circuits.check(key)
             async with (
@@ -126,8 +130,8 @@ class Attempts:
                 self._latencies.begin(key)
                 try:
                     async for event in events:
-                        if first_event_at is None:
-                            first_event_at = self._clock.monotonic()
+                        if record.first_event_s is None:
+                            record.first_event_s = self._clock.monotonic() - started
                         record.take(event)
                         yield event
                 except asyncio.CancelledError:
@@ -146,12 +150,14 @@ class Attempts:
         finally:
             ended = self._clock.monotonic()
             if record.is_made:
-                took_s = None if first_event_at is None else first_event_at - started
-                took_s = took_s if record.code is None else None
+                took_s = record.first_event_s if record.code is None else None
                 self._latencies.end(key, took_s, streamed=call.streamed)
                 entry.provider_intervals.append((started, ended))
-            entry.attempts.append(record.attempt(ended - started if record.is_made else 0.0))
-            _log(entry.attempts[-1], entry)
+            attempt = record.attempt(ended - started if record.is_made else 0.0)
+            entry.attempts.append(attempt)
+            if not attempt.usage.is_priced:
+                self._unpriced.note(candidate.model)
+            _log(attempt, entry)
 
 
 class _Record:
@@ -163,6 +169,8 @@ class _Record:
         self.finished: GenerationFinished | None = None
         self.is_made = False
         """Whether the provider was called at all."""
+        self.first_event_s: float | None = None
+        """From the call to its first event; None while there is none."""
         self._model = model
         self._call = call
         self._is_raced = is_raced
@@ -188,6 +196,9 @@ class _Record:
             latency_ms=round(1000 * took_s),
             error_code=self.code,
             usage=self._usage(),
+            first_token_ms=(
+                None if self.first_event_s is None else round(1000 * self.first_event_s)
+            ),
         )
 
     def _usage(self) -> TokenUsage:
@@ -200,29 +211,34 @@ class _Record:
         was_at_work = self._is_raced and self.is_made and self.outcome is AttemptOutcome.CANCELLED
         if finished is None and not self._received and not was_at_work:
             return TokenUsage()
-        reported_prompt = finished.prompt_tokens if finished else None
-        reported_completion = finished.completion_tokens if finished else None
-        cached_tokens = (finished.cached_tokens or 0) if finished else 0
+        reported_prompt = plausible(finished.prompt_tokens) if finished else None
+        reported_completion = plausible(finished.completion_tokens) if finished else None
         prompt_tokens, completion_tokens = reported_prompt, reported_completion
         if prompt_tokens is None:
             prompt_tokens = self._call.estimated_tokens
         if completion_tokens is None:
             completion_tokens = estimate_tokens("".join(self._received))
-        cached_tokens = min(cached_tokens, prompt_tokens)
+            # Whatever it looks like, it is no longer than it was allowed to be.
+            if (most := self._call.parameters.max_tokens) is not None:
+                completion_tokens = min(completion_tokens, most)
+        # Parts of what was counted, whatever a host says of them.
+        cached_tokens = min((finished and finished.cached_tokens) or 0, prompt_tokens)
+        reasoning_tokens = min((finished and finished.reasoning_tokens) or 0, completion_tokens)
+        cost = cost_of(model, prompt_tokens, completion_tokens, cached_tokens=cached_tokens)
         return TokenUsage(
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             cached_tokens=cached_tokens,
             is_estimated=reported_prompt is None or reported_completion is None,
-            cost=token_cost(
-                prompt_tokens,
-                completion_tokens,
-                model.input_price,
-                model.output_price,
-                cached_tokens=cached_tokens,
-                cached_input_price=model.cached_input_price,
-            ),
+            cost=Decimal(0) if cost is None else cost,
+            reasoning_tokens=reasoning_tokens,
+            is_priced=cost is not None,
         )
+
+
+def plausible(tokens: int | None) -> int | None:
+    """A count that can be one; what is none is not reported."""
+    return tokens if tokens is not None and 0 <= tokens <= _MOST_TOKENS else None
 
 
 def outcome_of(error: AssistantError) -> AttemptOutcome:

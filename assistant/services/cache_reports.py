@@ -19,10 +19,11 @@ from assistant.domain.cache import (
 )
 from assistant.domain.caller import Caller, Scope
 from assistant.domain.completion import Completion
-from assistant.domain.ports import CacheStore, CacheUpkeepStore, Clock
-from assistant.domain.usage import UsagePeriod, UsageWindow, window_of
+from assistant.domain.ports import CacheStore, CacheUpkeepStore
+from assistant.domain.usage import UsagePeriod, UsageWindow
 from assistant.domain.values import check_text
 from assistant.errors import BadUserInput, NotFound
+from assistant.services.periods import Periods
 from assistant.services.prompts import Prompts
 
 
@@ -56,7 +57,7 @@ class CacheReports:
         upkeep: CacheUpkeepStore,
         completions: VisibleCompletions,
         prompts: Prompts,
-        clock: Clock,
+        periods: Periods,
         forget: Callable[[str], None],
     ) -> None:
         """``forget`` is told the tenant of what was changed, before other replicas hear of it."""
@@ -64,7 +65,7 @@ class CacheReports:
         self._upkeep = upkeep
         self._completions = completions
         self._prompts = prompts
-        self._clock = clock
+        self._periods = periods
         self._forget = forget
 
     async def statistics(
@@ -72,7 +73,7 @@ class CacheReports:
     ) -> tuple[UsageWindow, CacheFigures]:
         """What the cache did for the caller's tenant, and in which window. Raises Forbidden."""
         caller.require(Scope.USAGE_READ)
-        window = window_of(period, self._clock.now())
+        window = await self._periods.window(caller.tenant_id, period)
         return window, await self._upkeep.figures(caller.tenant_id, window)
 
     async def clear(self, caller: Caller, selection: CacheSelection) -> int:

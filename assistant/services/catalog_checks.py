@@ -107,10 +107,13 @@ def check_model(model: Model) -> None:
     _check_range(model.context_window, MAX_TOKENS, "contextWindow")
     if model.max_output_tokens is not None:
         _check_range(model.max_output_tokens, MAX_TOKENS, "maxOutputTokens")
-    _check_price(model.input_price, "inputPricePer1MTokens")
-    _check_price(model.output_price, "outputPricePer1MTokens")
-    if model.cached_input_price is not None:
-        _check_price(model.cached_input_price, "cachedInputPricePer1MTokens")
+    for price, field in (
+        (model.input_price, "inputPricePer1MTokens"),
+        (model.output_price, "outputPricePer1MTokens"),
+        (model.cached_input_price, "cachedInputPricePer1MTokens"),
+    ):
+        if price is not None:
+            _check_price(price, field)
 
 
 def check_target(

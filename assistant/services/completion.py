@@ -18,6 +18,7 @@ from assistant.services.cache import Cache
 from assistant.services.ledger import Ledger, LedgerEntry
 from assistant.services.models import Models
 from assistant.services.prompts import Prompts, render_request
+from assistant.services.request_limits import RequestLimits
 from assistant.services.response_schema import ResponseSchema
 from assistant.services.routing import Router
 from assistant.services.work import Emit
@@ -34,6 +35,7 @@ class Completions:
         self,
         *,
         ledger: Ledger,
+        request_limits: RequestLimits,
         prompts: Prompts,
         models: Models,
         router: Router,
@@ -42,6 +44,7 @@ class Completions:
         store: CompletionStore,
     ) -> None:
         self._ledger = ledger
+        self._request_limits = request_limits
         self._prompts = prompts
         self._models = models
         self._router = router
@@ -61,6 +64,7 @@ class Completions:
         """
         async with self._ledger.entry(request) as entry:
             request.caller.require(Scope.COMPLETE)
+            await self._request_limits.check(request.caller)
             check_request(request)
             asked = await self._prompts.find_asked(request)
             # A version that does not take what callers give fails as one that is not answered.

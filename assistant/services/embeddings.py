@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from assistant.domain.caller import Scope
 from assistant.domain.completion import (
@@ -19,7 +20,7 @@ from assistant.domain.completion import (
 from assistant.domain.embeddings import DEFAULT_MODEL, EmbeddingsRequest
 from assistant.domain.identifier import time_of
 from assistant.domain.model import Model, ModelCapability, ProviderConfig
-from assistant.domain.money import token_cost
+from assistant.domain.money import cost_of
 from assistant.domain.ports import (
     Clock,
     Embeddings,
@@ -41,12 +42,15 @@ from assistant.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from assistant.services.attempts import outcome_of
+from assistant.services.attempts import outcome_of, plausible
 from assistant.services.bulkheads import Bulkheads
 from assistant.services.circuits import Circuits
 from assistant.services.ledger import Ledger
 from assistant.services.models import Models
+from assistant.services.request_limits import RequestLimits
 from assistant.services.retries import Retries
+from assistant.services.stakes import embedding_stake
+from assistant.services.unpriced_use import UnpricedUse
 
 # How long it is worth to wait for a provider that names a time.
 _PATIENCE_S = 10.0
@@ -77,6 +81,7 @@ class TextEmbedding:
         bulkheads: Bulkheads,
         retries: Retries,
         ledger: Ledger,
+        request_limits: RequestLimits,
         store: LedgerStore,
         clock: Clock,
         time_limits: TimeLimits,
@@ -87,9 +92,11 @@ class TextEmbedding:
         self._bulkheads = bulkheads
         self._retries = retries
         self._ledger = ledger
+        self._request_limits = request_limits
         self._store = store
         self._clock = clock
         self._time_limits = time_limits
+        self._unpriced = UnpricedUse(clock)
 
     async def embed(self, request: EmbeddingsRequest) -> EmbeddedTexts:
         """The vectors of the request's texts, and their usage, which is recorded.
@@ -100,10 +107,12 @@ class TextEmbedding:
         """
         async with self._ledger.settling(_Entry(request, self._clock)) as entry:
             request.caller.require(Scope.COMPLETE)
+            await self._request_limits.check(request.caller)
             request.check()
             catalog = await self._models.catalog(request.caller.tenant_id)
             model = entry.model = _choose(request.model, catalog)
-            await self._store.open(entry.record(CompletionStatus.RUNNING))
+            stake = embedding_stake(model, request.texts)
+            await self._store.open(entry.record(CompletionStatus.RUNNING), stake)
             found = await self._call(entry, model, catalog)
         return EmbeddedTexts(model, found.vectors, entry.usage)
 
@@ -137,6 +146,8 @@ class TextEmbedding:
                 found = await self._connect(config).embed(model.name, texts, self._time_limits)
             outcome, code = AttemptOutcome.SUCCEEDED, None
             usage = _usage(model, texts, found.prompt_tokens)
+            if not usage.is_priced:
+                self._unpriced.note(model)
             return found
         except AssistantError as error:
             outcome, code = outcome_of(error), error.code
@@ -203,11 +214,26 @@ class _Entry:
 
 
 def _usage(model: Model, texts: Sequence[str], reported: int | None) -> TokenUsage:
+    reported = plausible(reported)
     tokens = sum(map(estimate_tokens, texts)) if reported is None else reported
+    cost = cost_of(model, tokens, 0)
     return TokenUsage(
         prompt_tokens=tokens,
         is_estimated=reported is None,
-        cost=token_cost(tokens, 0, model.input_price, model.output_price),
+        cost=Decimal(0) if cost is None else cost,
+        is_priced=cost is not None,
+    )
+
+
+def _preference(model: Model) -> tuple[bool, bool, Decimal, int, str]:
+    """Local ones come first, then what is cheaper; what has no price comes after what has one."""
+    price = model.input_price
+    return (
+        not model.is_local,
+        price is None,
+        Decimal(0) if price is None else price,
+        model.preference,
+        model.id,
     )
 
 
@@ -222,7 +248,7 @@ def _choose(name: str, catalog: ModelCatalog) -> Model:
     allowed = [m for m in embedding if m.is_allowed]
     available = [m for m in allowed if m.is_available]
     if available:
-        return min(available, key=lambda m: (not m.is_local, m.input_price, m.preference, m.id))
+        return min(available, key=_preference)
     if allowed:
         raise ProviderUnavailable(
             f"Model '{name}' is not available now. Pull it or start its provider, or use "

@@ -11,7 +11,13 @@ from types import MappingProxyType
 import structlog
 
 from assistant.domain.caller import PLATFORM_TENANT
-from assistant.domain.model import DiscoveredModel, Model, ModelCapability, ProviderConfig
+from assistant.domain.model import (
+    DiscoveredModel,
+    Model,
+    ModelCapability,
+    ProviderConfig,
+    unsaid_price,
+)
 from assistant.domain.ports import ModelCatalog, ModelStore, ProviderConnector
 from assistant.errors import AssistantError, ProviderRejected, RateLimited, StorageUnavailable
 from assistant.services.bounded_cache import BoundedCache
@@ -200,13 +206,16 @@ def _join(rows: ModelCatalog, states: Mapping[ProviderConfig, ProviderState]) ->
         )
     for (provider, name), found in reported.items():
         # There, but nobody has allowed it yet: seen by administrators, used by nobody.
+        is_local = rows.providers[provider].is_local
         model = Model(
             provider=provider,
             name=name,
             capabilities=found.capabilities or frozenset({ModelCapability.CHAT}),
             context_window=found.context_window or _UNKNOWN_CONTEXT_WINDOW,
             size_bytes=found.size_bytes,
-            is_local=rows.providers[provider].is_local,
+            input_price=unsaid_price(is_local=is_local),
+            output_price=unsaid_price(is_local=is_local),
+            is_local=is_local,
             is_allowed=False,
             is_available=True,
         )

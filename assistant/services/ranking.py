@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from itertools import groupby
 from typing import TypeAlias
 
@@ -50,7 +51,7 @@ class Ranking:
     def _moving(self, model: Model, catalog: ModelCatalog) -> _Key:
         mean_s = self._latencies.mean_s(key_of(model, catalog.providers[model.provider]))
         latency_s = float("inf") if mean_s is None else mean_s
-        return (latency_s, model.input_price + model.output_price, model.preference, model.id)
+        return (latency_s, _price(model), model.preference, model.id)
 
 
 def rank_of(model: Model, strategy: RoutingStrategy) -> _Key:
@@ -58,7 +59,7 @@ def rank_of(model: Model, strategy: RoutingStrategy) -> _Key:
 
     Models that serve only some tasks always come last.
     """
-    price = model.input_price + model.output_price
+    price = _price(model)
     limited = model.tasks is not None
     match strategy:
         case RoutingStrategy.CLOUD_FIRST | RoutingStrategy.CLOUD_ONLY:
@@ -69,6 +70,13 @@ def rank_of(model: Model, strategy: RoutingStrategy) -> _Key:
             return (limited, price, model.preference)
         case RoutingStrategy.LOCAL_FIRST | RoutingStrategy.LOCAL_ONLY:
             return (limited, not model.is_local, price, model.preference)
+
+
+def _price(model: Model) -> Decimal:
+    """Of both kinds of tokens; what nobody knows is taken to be dearer than anything."""
+    if model.input_price is None or model.output_price is None:
+        return Decimal("Infinity")
+    return model.input_price + model.output_price
 
 
 def _runs(models: Iterable[Model], strategy: RoutingStrategy) -> _Runs:

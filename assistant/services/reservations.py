@@ -14,7 +14,7 @@ from assistant.domain.prompt import RenderedPrompt
 from assistant.domain.route import Candidate
 from assistant.domain.values import JsonObject
 from assistant.errors import BudgetExceeded
-from assistant.services.stakes import cost_of, most_prompt_tokens, stake_of
+from assistant.services.stakes import most_prompt_tokens, stake_of
 
 
 class Reservation:
@@ -116,7 +116,7 @@ class Reservation:
                 asked_output_tokens=call.parameters.max_tokens,
                 sunk_cost=spent + others,
             )
-            cost = cost_of(stake)
+            cost = stake.cost
             if self._admitted == candidate.key and not spent and not others and is_counted:
                 granted = self._granted  # what it was opened with
             elif cost is None or self.held is None or cost > self.held:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from assistant.domain.completion import CompletionRequest, GenerationParameters
 from assistant.domain.model import CircuitState, Model, ProviderConfig, RoutingStrategy
-from assistant.domain.money import token_cost
+from assistant.domain.money import cost_of
 from assistant.domain.ports import ModelCatalog, TokenCounter
 from assistant.domain.prompt import RenderedPrompt
 from assistant.domain.route import (
@@ -145,6 +145,8 @@ class Router:
             obstacle = weighing.obstacles[model.id]
             is_eligible, reason = self._reason(model, catalog, selection, obstacle, count)
             cost = _estimated_cost(model, count, parameters)
+            if cost is None:
+                reason += "; nobody has said what it costs"
             considered.append(WeighedModel(model, is_eligible, reason, count, cost))
         return RouteExplanation(selection.rule_name, tuple(considered), selection.verdicts)
 
@@ -241,20 +243,27 @@ def _cheapest_first(
 ) -> Selection:
     """Prices alone do not tell: what is cheaper depends on how long prompt and answer are."""
 
-    def cost(model: Model) -> tuple[int, bool, Decimal]:
+    def cost(model: Model) -> tuple[int, bool, bool, Decimal]:
+        cost = _estimated_cost(model, counts[model.id], parameters)
         return (
             selection.tiers.get(model.id, 0),
             model.tasks is not None,
-            _estimated_cost(model, counts[model.id], parameters),
+            cost is None,
+            cost or Decimal(0),
         )
 
     unable = (model for model in selection.models if model.id not in counts)
     return replace(selection, models=(*sorted(able, key=cost), *unable))
 
 
-def _estimated_cost(model: Model, count: TokenCount, parameters: GenerationParameters) -> Decimal:
-    """What the request will cost, in USD, if the answer is as long as it may be, or typical."""
+def _estimated_cost(
+    model: Model, count: TokenCount, parameters: GenerationParameters
+) -> Decimal | None:
+    """What the request will cost, in USD, if the answer is as long as it may be, or typical.
+
+    None where nobody knows.
+    """
     answer_tokens = parameters.max_tokens or _TYPICAL_ANSWER_TOKENS
     if model.max_output_tokens is not None:
         answer_tokens = min(answer_tokens, model.max_output_tokens)
-    return token_cost(count.tokens, answer_tokens, model.input_price, model.output_price)
+    return cost_of(model, count.tokens, answer_tokens)

@@ -77,18 +77,11 @@ def embedding_stake(model: Model, texts: Sequence[str]) -> Stake:
     """What vectors of ``texts`` may take."""
     framing = _MOST_PER_REQUEST + _MOST_PER_MESSAGE * len(texts)
     most = framing + sum(len(text.encode(errors="surrogatepass")) for text in texts)
+    # There is no answer, so nobody has to know what one costs.
     stake = stake_of(
-        model,
+        replace(model, output_price=Decimal(0)),
         prompt_tokens=most,
         expected_prompt_tokens=sum(map(estimate_tokens, texts)),
         asked_output_tokens=None,
     )
-    price = None if stake.fixed_cost is None else Decimal(0)
-    return replace(stake, output_tokens=0, least_output_tokens=0, output_price=price)
-
-
-def cost_of(stake: Stake) -> Decimal | None:
-    """All that ``stake`` may cost, in USD; None where nobody knows."""
-    if stake.fixed_cost is None or stake.output_price is None:
-        return None
-    return stake.fixed_cost + token_cost(0, stake.output_tokens, Decimal(0), stake.output_price)
+    return replace(stake, output_tokens=0, least_output_tokens=0)

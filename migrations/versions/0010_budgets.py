@@ -186,7 +186,7 @@ def _windows() -> None:
         CREATE FUNCTION public.assistant_window_start(
             period text, at timestamptz, time_zone text)
         RETURNS timestamptz
-        LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+        LANGUAGE sql STABLE PARALLEL SAFE AS $$
             SELECT CASE
                 WHEN date_trunc(period, at, time_zone) <= at
                 THEN date_trunc(period, at, time_zone)
@@ -201,7 +201,7 @@ def _windows() -> None:
         CREATE FUNCTION public.assistant_window_end(
             period text, starts_at timestamptz, time_zone text)
         RETURNS timestamptz
-        LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+        LANGUAGE sql STABLE PARALLEL SAFE AS $$
             SELECT (date_trunc(period, starts_at AT TIME ZONE time_zone)
                     + ('1 ' || period)::interval) AT TIME ZONE time_zone
         $$

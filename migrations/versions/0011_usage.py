@@ -13,20 +13,40 @@ branch_labels = None
 depends_on = None
 
 ME = "current_setting('assistant.tenant_id', true)"
-KEY = "tenant_id, user_id, hour, service_id, feature, model, slot"
-SUMS = (
-    "requests",
-    "failed_requests",
-    "cached_requests",
-    "prompt_tokens",
-    "completion_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "saved_tokens",
-    "unpriced_attempts",
-    "cost",
-    "saved_cost",
-)
+# By the hour: of users, and of all who call through a service. By the day: of users as a whole, so
+# that the most active ones are found without reading what each of them used each model for.
+KEYS = {
+    "usage_hours": ("user_id", "hour", "service_id", "feature", "model"),
+    "usage_service_hours": ("service_id", "hour", "feature", "model"),
+    "usage_user_days": ("user_id", "day"),
+}
+PARTS = {
+    "user_id": "coalesce(user_id, '')",
+    "service_id": "coalesce(service_id, '')",
+    "feature": "coalesce(feature, '')",
+    "model": "model",
+    "hour": "date_trunc('hour', created_at, 'UTC')",
+    "day": "date_trunc('day', created_at, 'UTC')",
+}
+USED = "FILTER (WHERE attempt > 0)"
+ASKED = "FILTER (WHERE attempt = 0)"
+SUMS = {
+    "requests": f"count(*) {ASKED}",
+    "failed_requests": "count(*) FILTER (WHERE attempt = 0 AND status = 'FAILED')",
+    "cached_requests": (
+        "count(*) FILTER (WHERE attempt = 0 AND cache IN ('EXACT', 'SEMANTIC', 'COALESCED'))"
+    ),
+    "prompt_tokens": f"coalesce(sum(prompt_tokens) {USED}, 0)",
+    "completion_tokens": f"coalesce(sum(completion_tokens) {USED}, 0)",
+    "cached_tokens": f"coalesce(sum(cached_tokens) {USED}, 0)",
+    "reasoning_tokens": f"coalesce(sum(reasoning_tokens) {USED}, 0)",
+    "saved_tokens": f"coalesce(sum(saved_tokens) {ASKED}, 0)",
+    "unpriced_attempts": "count(*) FILTER (WHERE attempt > 0 AND cost IS NULL)",
+    "cost": f"coalesce(sum(cost) {USED}, 0)",
+    "saved_cost": f"coalesce(sum(saved_cost) {ASKED}, 0)",
+}
+# Of days no more than what users are compared by: every row is written again with each request.
+OF_DAYS = ("requests", "prompt_tokens", "completion_tokens", "cost")
 # Which usage rows are a prompt's: as in 0007, of requests.
 COUNTS = (
     "prompt_version_id IS NOT NULL AND operation = 'chat' "
@@ -36,6 +56,8 @@ OF_REQUESTS = f"{COUNTS} AND attempt = 0"
 
 
 def upgrade() -> None:
+    # In the order in which programs that run now lock them.
+    op.execute("LOCK TABLE public.usage_logs, public.completions IN ACCESS EXCLUSIVE MODE")
     op.execute(
         """
         ALTER TABLE public.completions
@@ -84,38 +106,11 @@ def upgrade() -> None:
         "COMMENT ON FUNCTION public.assistant_first_id IS "
         "'The least UUIDv7 of a time: no row of then or later has a lesser one'"
     )
-    op.execute(
-        f"""
-        CREATE TABLE public.usage_hours (
-            tenant_id         text        NOT NULL
-                              CHECK (char_length(tenant_id) BETWEEN 1 AND 128),
-            user_id           text        NOT NULL,
-            hour              timestamptz NOT NULL,
-            service_id        text        NOT NULL,
-            feature           text        NOT NULL,
-            model             text        NOT NULL,
-            slot              smallint    NOT NULL,
-            {" ".join(f"{name} {'numeric' if 'cost' in name else 'bigint'} NOT NULL," for name in SUMS)}
-            PRIMARY KEY ({KEY})
-        ) WITH (fillfactor = 70)
-        """
-    )
-    op.execute(
-        "COMMENT ON COLUMN public.usage_hours.slot IS "
-        "'Who writes at the same time adds to different rows'"
-    )
-    op.execute("CREATE INDEX ON public.usage_hours (tenant_id, service_id, hour)")
+    for table in KEYS:
+        _table(table)
     op.execute("CREATE INDEX ON public.usage_hours (tenant_id, hour)")
-    op.execute("ALTER TABLE public.usage_hours ENABLE ROW LEVEL SECURITY")
-    op.execute("ALTER TABLE public.usage_hours FORCE ROW LEVEL SECURITY")
-    mine = f"tenant_id = {ME}"
-    op.execute(f"CREATE POLICY tenant ON public.usage_hours USING ({mine}) WITH CHECK ({mine})")
-    op.execute(
-        "CREATE POLICY ledger ON public.usage_hours TO assistant_ledger "
-        "USING (true) WITH CHECK (true)"
-    )
-    op.execute("GRANT SELECT ON public.usage_hours TO assistant_service")
-    op.execute("GRANT SELECT, INSERT, UPDATE ON public.usage_hours TO assistant_ledger")
+    op.execute("CREATE INDEX ON public.usage_service_hours (tenant_id, hour)")
+    op.execute("CREATE INDEX ON public.usage_user_days (tenant_id, day)")
 
     # Rows are locked in the order of their keys, in every replica's statement alike: no deadlock.
     op.execute(
@@ -123,9 +118,7 @@ def upgrade() -> None:
         CREATE FUNCTION public.assistant_count_usage() RETURNS trigger
         LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
         BEGIN
-            {_counted("logged", "pg_backend_pid() % 16")}
-            ON CONFLICT ({KEY}) DO UPDATE SET
-                {", ".join(f"{name} = kept.{name} + excluded.{name}" for name in SUMS)};
+            {" ".join(_counted(table, "logged", "pg_backend_pid() % 16") + ";" for table in KEYS)}
             RETURN NULL;
         END
         $$
@@ -147,7 +140,8 @@ def upgrade() -> None:
         WHERE attempt = 0 AND (prompt_tokens > 0 OR completion_tokens > 0 OR cost > 0)
         """
     )
-    op.execute(_counted("public.usage_logs", "0"))
+    for table in KEYS:
+        op.execute(_counted(table, "public.usage_logs", "0"))
     op.execute("RESET ROLE")
     op.execute("REVOKE CREATE ON SCHEMA public FROM assistant_ledger")
     op.execute(
@@ -159,29 +153,56 @@ def upgrade() -> None:
     )
 
 
-def _counted(rows: str, slot: str) -> str:
-    """Add ``rows`` up, to be put into ``usage_hours``."""
-    used = "FILTER (WHERE attempt > 0)"
+def _table(name: str) -> None:
+    """A table of sums, which the ledger's trigger adds to and the service reads."""
+    columns = [
+        *(f"{part} {'timestamptz' if part in ('hour', 'day') else 'text'}" for part in KEYS[name]),
+        "slot smallint",
+        *(f"{sum_} {'numeric' if 'cost' in sum_ else 'bigint'}" for sum_ in _sums(name)),
+    ]
+    op.execute(
+        f"""
+        CREATE TABLE public.{name} (
+            tenant_id text NOT NULL CHECK (char_length(tenant_id) BETWEEN 1 AND 128),
+            {", ".join(f"{column} NOT NULL" for column in columns)},
+            PRIMARY KEY (tenant_id, {", ".join(KEYS[name])}, slot)
+        ) WITH (fillfactor = 70)
+        """
+    )
+    op.execute(
+        f"COMMENT ON COLUMN public.{name}.slot IS "
+        "'Who writes at the same time adds to different rows'"
+    )
+    op.execute(f"ALTER TABLE public.{name} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"ALTER TABLE public.{name} FORCE ROW LEVEL SECURITY")
+    mine = f"tenant_id = {ME}"
+    op.execute(f"CREATE POLICY tenant ON public.{name} USING ({mine}) WITH CHECK ({mine})")
+    op.execute(
+        f"CREATE POLICY ledger ON public.{name} TO assistant_ledger USING (true) WITH CHECK (true)"
+    )
+    op.execute(f"GRANT SELECT ON public.{name} TO assistant_service")
+    op.execute(f"GRANT SELECT, INSERT, UPDATE ON public.{name} TO assistant_ledger")
+
+
+def _counted(table: str, rows: str, slot: str) -> str:
+    """Add ``rows`` up into ``table``."""
+    key = ", ".join(("tenant_id", *KEYS[table], "slot"))
+    parts = ", ".join(PARTS[part] for part in KEYS[table])
+    places = ", ".join(str(place) for place in range(1, len(KEYS[table]) + 2))
+    sums = _sums(table)
     return f"""
-        INSERT INTO public.usage_hours AS kept ({KEY}, {", ".join(SUMS)})
-        SELECT tenant_id, coalesce(user_id, ''), date_trunc('hour', created_at, 'UTC'),
-               coalesce(service_id, ''), coalesce(feature, ''), model, {slot},
-               count(*) FILTER (WHERE attempt = 0),
-               count(*) FILTER (WHERE attempt = 0 AND status = 'FAILED'),
-               count(*) FILTER (
-                   WHERE attempt = 0 AND cache IN ('EXACT', 'SEMANTIC', 'COALESCED')),
-               coalesce(sum(prompt_tokens) {used}, 0),
-               coalesce(sum(completion_tokens) {used}, 0),
-               coalesce(sum(cached_tokens) {used}, 0),
-               coalesce(sum(reasoning_tokens) {used}, 0),
-               coalesce(sum(saved_tokens) FILTER (WHERE attempt = 0), 0),
-               count(*) FILTER (WHERE attempt > 0 AND cost IS NULL),
-               coalesce(sum(cost) {used}, 0),
-               coalesce(sum(saved_cost) FILTER (WHERE attempt = 0), 0)
+        INSERT INTO public.{table} AS kept ({key}, {", ".join(sums)})
+        SELECT tenant_id, {parts}, {slot}, {", ".join(SUMS[name] for name in sums)}
         FROM {rows}
-        GROUP BY 1, 2, 3, 4, 5, 6
-        ORDER BY 1, 2, 3, 4, 5, 6
+        GROUP BY {places}
+        ORDER BY {places}
+        ON CONFLICT ({key}) DO UPDATE SET
+            {", ".join(f"{name} = kept.{name} + excluded.{name}" for name in sums)}
     """  # noqa: S608 - constants
+
+
+def _sums(table: str) -> tuple[str, ...]:
+    return OF_DAYS if table == "usage_user_days" else tuple(SUMS)
 
 
 def _prompts(of_requests: str, indexed: str) -> None:
@@ -233,10 +254,13 @@ def _prompts(of_requests: str, indexed: str) -> None:
 def downgrade() -> None:
     op.execute("DROP TRIGGER count_usage ON public.usage_logs")
     op.execute("DROP FUNCTION public.assistant_count_usage()")
-    op.execute("DROP TABLE public.usage_hours")
+    op.execute(f"DROP TABLE {', '.join(f'public.{table}' for table in KEYS)}")
     op.execute("DROP FUNCTION public.assistant_first_id(timestamptz)")
+    # The owner is bound by row security as well, and would find no rows.
+    op.execute("ALTER TABLE public.usage_logs NO FORCE ROW LEVEL SECURITY")
     op.execute("DELETE FROM public.usage_logs WHERE attempt > 0")
     op.execute("UPDATE public.usage_logs SET cost = 0 WHERE cost IS NULL")
+    op.execute("ALTER TABLE public.usage_logs FORCE ROW LEVEL SECURITY")
     _prompts("", COUNTS)
     op.execute(
         """

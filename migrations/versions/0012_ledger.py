@@ -19,7 +19,7 @@ branch_labels = None
 depends_on = None
 
 FUNCTIONS = (
-    "assistant_record(json, json, uuid)",
+    "assistant_record(json, json, json, json, uuid)",
     "assistant_begin_windows(text, uuid[], text[], timestamptz[])",
     "assistant_reap(interval, integer)",
     "assistant_tidy_budgets()",
@@ -44,6 +44,7 @@ def upgrade() -> None:
     op.execute(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON public.ledger_instances TO assistant_ledger"
     )
+    op.execute("GRANT SELECT ON public.ledger_instances TO assistant_service")
     op.execute(
         """
         CREATE TABLE public.reservations (

@@ -1,8 +1,10 @@
-CREATE FUNCTION public.assistant_record(opened json, settled json, instance uuid)
+-- What is decided by comes apart from the rows that are written, which are long and read only once.
+CREATE FUNCTION public.assistant_record(
+    opened json, opened_rows json, settled json, settled_rows json, instance uuid)
 RETURNS TABLE (id uuid, verdict text, output_tokens integer, cost numeric,
                is_limited boolean, details json)
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     present   timestamptz := clock_timestamp();
@@ -239,7 +241,7 @@ BEGIN
         SELECT count(pg_notify('assistant_budget_alerts', row_to_json(alerts)::text))
         INTO needed FROM alerts;
         WITH ended AS MATERIALIZED (
-            SELECT * FROM json_to_recordset(settled) AS s (
+            SELECT * FROM json_to_recordset(settled_rows) AS s (
     tenant_id text, id uuid, created_at timestamptz, status text, user_id text,
     service_id text, feature text, prompt_version_id uuid, model text, provider text,
     text text, finish_reason text, prompt_tokens integer, completion_tokens integer,
@@ -447,8 +449,8 @@ BEGIN
                 verdict := 'BUDGET';
                 details := json_build_object(
                     'scope', claims[each].scope, 'subject', claims[each].subject,
-                    'period', claims[each].period, 'amount', claims[each].amount::text,
-                    'left', greatest(free, 0)::text, 'ends_at', claims[each].ends_at,
+                    'period', claims[each].period, 'amount', trim_scale(claims[each].amount)::text,
+                    'left', trim_scale(greatest(free, 0))::text, 'ends_at', claims[each].ends_at,
                     'retry_after_ms', greatest(ceil(extract(
                         epoch FROM claims[each].ends_at - present) * 1000), 1)::bigint);
                 RETURN NEXT;
@@ -548,29 +550,30 @@ BEGIN
     ) AS t
     WHERE w.tenant_id = t.tenant_id AND w.budget_id = t.budget_id
       AND w.subject = t.subject AND w.starts_at = t.starts_at;
-    UPDATE public.rate_buckets AS k SET
-        level = levels[t.number], refilled_at = greatest(k.refilled_at, present)
+    -- One that was full may have been removed meanwhile.
+    INSERT INTO public.rate_buckets AS k (tenant_id, limit_id, subject, level, refilled_at)
+    SELECT t.tenant_id, t.limit_id, t.subject, levels[t.number], present
     FROM unnest(draughts) WITH ORDINALITY AS t (
         place, tenant_id, limit_id, subject, scope, capacity, per_minute, number)
-    WHERE drawn[t.number] <> 0 AND k.tenant_id = t.tenant_id
-      AND k.limit_id = t.limit_id AND k.subject = t.subject;
-    INSERT INTO public.completions (tenant_id, id, created_at,
-    status, user_id, service_id, feature, prompt_version_id, model, text, finish_reason,
-    prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, is_estimated, cost,
-    is_priced, cache, decision, latency_ms, error_code, json, operation
-)
-    SELECT tenant_id, id, created_at,
-    status, user_id, service_id, feature, prompt_version_id, model, text, finish_reason,
-    prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, is_estimated, cost,
-    is_priced, cache, decision, latency_ms, error_code, json, operation
- FROM json_to_recordset(opened) AS o (
-    tenant_id text, id uuid, created_at timestamptz, status text, user_id text,
-    service_id text, feature text, prompt_version_id uuid, model text, provider text,
-    text text, finish_reason text, prompt_tokens integer, completion_tokens integer,
-    cached_tokens integer, reasoning_tokens integer, is_estimated boolean, cost numeric,
-    is_priced boolean, saved_cost numeric, cache text, decision jsonb, latency_ms integer,
-    error_code text, json json, operation text, saved_tokens bigint
-)
+    WHERE drawn[t.number] <> 0
+    ORDER BY 1, 2, 3
+    ON CONFLICT (tenant_id, limit_id, subject) DO UPDATE SET
+        level = excluded.level, refilled_at = greatest(k.refilled_at, excluded.refilled_at);
+    INSERT INTO public.completions (
+        tenant_id, id, created_at, status, user_id, service_id, feature, prompt_version_id, model,
+        text, finish_reason, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens,
+        is_estimated, cost, is_priced, cache, decision, latency_ms, error_code, json, operation)
+    SELECT
+        tenant_id, id, created_at, status, user_id, service_id, feature, prompt_version_id, model,
+        text, finish_reason, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens,
+        is_estimated, cost, is_priced, cache, decision, latency_ms, error_code, json, operation
+    FROM json_to_recordset(opened_rows) AS o (
+        tenant_id text, id uuid, created_at timestamptz, status text, user_id text,
+        service_id text, feature text, prompt_version_id uuid, model text, text text,
+        finish_reason text, prompt_tokens integer, completion_tokens integer,
+        cached_tokens integer, reasoning_tokens integer, is_estimated boolean, cost numeric,
+        is_priced boolean, cache text, decision jsonb, latency_ms integer, error_code text,
+        json json, operation text)
     WHERE o.id = ANY (ids)
     ON CONFLICT DO NOTHING;
 

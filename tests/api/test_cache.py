@@ -35,9 +35,10 @@ from assistant.domain.completion import (
 )
 from assistant.domain.route import RouteExplanation
 from assistant.services.cache_reports import CacheReports
+from assistant.services.periods import Periods
 from assistant.services.prompts import Prompts
 from tests.unit.fake_cache import FakeCacheStore, FakeCacheUpkeepStore
-from tests.unit.fakes import FakeClock, FakeTelemetry
+from tests.unit.fakes import FakeClock, FakeTelemetry, FakeTenantSettings
 from tests.unit.prompt_stores import FakePromptStore
 
 ANN = Caller("acme", "ann", None, frozenset(Scope) - {Scope.ADMIN})
@@ -111,7 +112,7 @@ class Desk:
                 upkeep=self.upkeep,
                 completions=self.completions,
                 prompts=Prompts(FakePromptStore()),
-                clock=self.clock,
+                periods=Periods(FakeTenantSettings(), self.clock),
                 forget=lambda _tenant_id: None,
             ),
             telemetry=FakeTelemetry(),

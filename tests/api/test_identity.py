@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,35 @@ ROOTS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "completion": ('{ completion(id: "1") { id } }', ()),
     "myUsage": ("{ myUsage { requests } }", ()),
+    "serviceUsage": ('{ serviceUsage(serviceId: "web") { requests } }', ("usage:read",)),
+    "topUsers": ("{ topUsers { rank } }", ADMIN_ONLY),
+    "usageTrends": ("{ usageTrends { requests } }", ()),
+    "budgets": ("{ budgets { id members { subject } } }", ()),
+    "rateLimits": ("{ rateLimits { id available } }", ()),
+    "setBudget": (
+        'mutation { setBudget(input: {scope: GLOBAL, window: DAY, limit: "-1"}) '
+        "{ userErrors { code } } }",
+        ADMIN_ONLY,
+    ),
+    "overrideBudget": (
+        'mutation { overrideBudget(id: "1", input: {extra: "1", reason: "r"}) '
+        "{ userErrors { code } } }",
+        ADMIN_ONLY,
+    ),
+    "deleteBudget": ('mutation { deleteBudget(id: "1") { userErrors { code } } }', ADMIN_ONLY),
+    "setRateLimit": (
+        "mutation { setRateLimit(input: {scope: GLOBAL, capacity: 0, perMinute: 0}) "
+        "{ userErrors { code } } }",
+        ADMIN_ONLY,
+    ),
+    "deleteRateLimit": (
+        'mutation { deleteRateLimit(id: "1") { userErrors { code } } }',
+        ADMIN_ONLY,
+    ),
+    "setTimeZone": (
+        'mutation { setTimeZone(timeZone: "Nowhere") { userErrors { code } } }',
+        ADMIN_ONLY,
+    ),
     "cacheStatistics": ("{ cacheStatistics { lookups } }", ("usage:read",)),
     "clearCache": ("mutation { clearCache(input: {}) { removed } }", ADMIN_ONLY),
     "reportCacheHit": (
@@ -254,6 +284,8 @@ ROOTS: dict[str, tuple[str, tuple[str, ...]]] = {
         ADMIN_ONLY,
     ),
     "deleteModel": ('mutation { deleteModel(id: "none") { userErrors { code } } }', ADMIN_ONLY),
+    # Who may watch is shown by a stream that begins, and has nothing to say.
+    "budgetAlerts": ("subscription { budgetAlerts { step } }", ()),
     "modelPull": ('subscription { modelPull(name: "") { status } }', ADMIN_ONLY),
     "routingRules": ("{ routingRules { id } }", ADMIN_ONLY),
     "createRoutingRule": (
@@ -295,13 +327,18 @@ ENTITIES = {
     "Model": ('id: "builtin/extractive"', COMPLETE_ONLY),
     "CompletionResponse": ('id: "0198f2c4-0000-7000-8000-000000000000"', ()),
     "User": ('id: "alice"', ()),
+    "Service": ('id: "web"', ()),
 }
 
 
 async def refusal(service: RunningService, query: str, headers: dict[str, str]) -> str | None:
     """The code of the first error, or of the event that ends a stream; None for an answer."""
     if query.startswith("subscription"):
-        results = [result async for result in service.subscribe(query, headers=headers)]
+        results: list[dict[str, Any]] = [{}]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5 if "budgetAlerts" in query else None):
+                async for result in service.subscribe(query, headers=headers):
+                    results.append(result)
         code: str | None = (results[-1].get("data") or {}).get("completionStream", {}).get("code")
         answer = results[-1]
     else:
@@ -339,13 +376,15 @@ async def test_a_root_field_or_entity_opens_to_the_scopes_that_it_states_and_to_
 ) -> None:
     for scope in ("complete", "prompts:write", "usage:read", "admin"):
         is_open = not scopes or scope in (*scopes, "admin")
-        code = await refusal(strict, query, vouched(x_scopes=f"assistant:{scope}"))
+        asking = vouched(x_service_id="web", x_scopes=f"assistant:{scope}")
+        code = await refusal(strict, query, asking)
         # There is nothing to fetch in these tests: modelPull says so to whom it is open.
         found = None if "modelPull" in query and code == "BAD_USER_INPUT" else code
         assert found == (None if is_open else "FORBIDDEN"), scope
     nobody = await refusal(strict, query, {})
-    # Who a user is says nothing; what belongs to them asks for a caller.
-    assert nobody == (None if '"User"' in query else "UNAUTHENTICATED")
+    # Who somebody is says nothing; what belongs to them asks for a caller.
+    is_name = '"User"' in query or '"Service"' in query
+    assert nobody == (None if is_name else "UNAUTHENTICATED")
 
 
 async def test_refusals_are_counted(strict: RunningService) -> None:

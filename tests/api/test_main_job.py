@@ -355,7 +355,7 @@ async def test_users_usage_is_one_entity_lookup_and_hidden_from_those_who_may_no
         ... on User { id assistantUsage(period: TODAY) { requests } } } }"""
     users = [{"__typename": "User", "id": who["x-user-id"]} for who in (alice, bob)]
 
-    seen = await service.graphql(query, {"r": users}, alice | {"x-scopes": "assistant:usage:read"})
+    seen = await service.graphql(query, {"r": users}, alice | {"x-scopes": "assistant:admin"})
     hidden = await service.graphql(query, {"r": users}, bob | {"x-scopes": "assistant:complete"})
 
     assert [user["assistantUsage"] for user in seen["data"]["_entities"]] == [

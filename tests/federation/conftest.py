@@ -11,15 +11,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+from uuid import uuid4
 
+import psycopg
 import pytest
 import pytest_asyncio
 
+from assistant.adapters.postgres.embedded import EmbeddedPostgres
 from tests.federation.client import GraphQLClient
 from tests.federation.processes import HERE, ROOT, Program, run_node, running
 from tests.running_service import running_service
@@ -31,6 +34,8 @@ GATEWAY_IDENTITY = {
     "x-service-id": "gateway",
 }
 """What a gateway sends when no user is involved."""
+BUSY = ("busy-at-apollo", "busy-at-hive", "busy-over-sse", "busy-over-websocket")
+"""Users who may make one request a minute."""
 _NEEDED_NODE = 20
 
 
@@ -112,13 +117,31 @@ def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def subgraph(ollama: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The service as a gateway meets it: identity only beside the gateway's secret."""
+    folder = tmp_path_factory.mktemp("subgraph")
     async with running_service(
-        tmp_path_factory.mktemp("subgraph"),
+        folder,
         auth_mode="strict",
         gateway_secrets=GATEWAY_SECRET,
         ollama_url=ollama,
     ) as service:
+        await _limit_requests(folder, BUSY)
         yield f"{service.url}/graphql"
+
+
+async def _limit_requests(folder: Path, users: Sequence[str]) -> None:
+    """Let each of ``users`` make one request, and another one a minute later."""
+    server = EmbeddedPostgres(folder / "data" / "postgres")
+    try:
+        async with await psycopg.AsyncConnection.connect(await server.start()) as connection:
+            await connection.execute("SELECT set_config('assistant.tenant_id', 'acme', false)")
+            for user in users:
+                await connection.execute(
+                    "INSERT INTO rate_limits VALUES "
+                    "('acme', %s, 'USER', %s, 'REQUESTS', 1, 1, now(), now())",
+                    (uuid4(), user),
+                )
+    finally:
+        await server.stop()
 
 
 @pytest.fixture(scope="session")

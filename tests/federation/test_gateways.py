@@ -48,7 +48,7 @@ STREAM = """
         ... on CompletionStarted { model { id name } }
         ... on TokenDelta { text }
         ... on CompletionFinished { response { id text model { name } } }
-        ... on CompletionFailed { code message }
+        ... on CompletionFailed { code message retryAfterMs }
       }
     }
 """
@@ -202,6 +202,32 @@ def test_identity_headers_without_the_secret_of_a_gateway_count_for_nothing(subg
 def test_errors_of_the_subgraph_keep_their_code_behind_a_gateway(gateway: Gateway) -> None:
     result = gateway.client("ada").result(COMPLETE, input={"promptName": "no-such-prompt"})
     assert [error["extensions"]["code"] for error in result["errors"]] == ["NOT_FOUND"]
+
+
+@pytest.mark.parametrize(("name", "user"), [(APOLLO, "busy-at-apollo"), (HIVE_SSE, "busy-at-hive")])
+def test_who_asks_too_often_is_told_so_and_when_to_come_again_behind_a_gateway(
+    start_gateway: Callable[[str], Gateway], name: str, user: str
+) -> None:
+    client = start_gateway(name).client(user)
+    assert "errors" not in client.result(COMPLETE, input=INPUT)
+    [error] = client.result(COMPLETE, input=INPUT)["errors"]
+    assert error["extensions"]["code"] == "RATE_LIMITED"
+    assert 0 < error["extensions"]["retryAfterMs"] <= 60_000
+    assert "requests per minute is used up" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "user"), [(HIVE_SSE, "busy-over-sse"), (HIVE_WS, "busy-over-websocket")]
+)
+def test_who_streams_too_often_is_told_so_in_an_event_behind_a_gateway(
+    start_gateway: Callable[[str], Gateway], name: str, user: str
+) -> None:
+    client = start_gateway(name).client(user)
+    list(client.subscribe(STREAM, input=INPUT))
+    [result] = client.subscribe(STREAM, input=INPUT)
+    event = result["data"]["completionStream"]
+    assert (event["__typename"], event["code"]) == ("CompletionFailed", "RATE_LIMITED")
+    assert 0 < event["retryAfterMs"] <= 60_000
 
 
 def test_a_stream_arrives_whole_through_hive_gateway(streaming_gateway: Gateway) -> None:

@@ -27,14 +27,14 @@ from assistant.errors import ErrorCode
 ATTEMPTS = (
     Attempt(
         provider="openai",
-        model="gpt",
+        model="openai/gpt",
         outcome=AttemptOutcome.FAILED,
         latency_ms=7,
         error_code=ErrorCode.PROVIDER_UNAVAILABLE,
     ),
     Attempt(
         provider="ollama",
-        model="llama3.2:3b",
+        model="ollama/llama3.2:3b",
         outcome=AttemptOutcome.SUCCEEDED,
         latency_ms=41,
         usage=TokenUsage(12, 5, 3, False, Decimal("0.0000125")),

@@ -7,6 +7,7 @@ from uuid import uuid4
 CATALOG = (
     "llm_models",
     "model_groups",
+    "model_price_changes",
     "model_routing_rules",
     "prompt_releases",
     "prompt_rollouts",
@@ -17,6 +18,10 @@ CATALOG = (
 )
 PRIVATE = (
     "api_keys",
+    "budget_alerts",
+    "budget_overrides",
+    "budget_windows",
+    "budgets",
     "cache_entries",
     "cache_entry_uses",
     "cache_flights",
@@ -24,14 +29,23 @@ PRIVATE = (
     "completions",
     "prompt_test_runs",
     "prompt_version_hours",
+    "rate_buckets",
+    "rate_limits",
+    "reservations",
     "seeds",
+    "tenant_settings",
     "token_calibrations",
+    "usage_hours",
     "usage_logs",
+    "usage_service_hours",
+    "usage_user_days",
 )
 
 # One row per table for the tenant in :tenant, written as somebody who is above row security.
 ROWS = {
     "providers": "INSERT INTO providers (tenant_id, name, kind) VALUES (:tenant, 'p', 'OLLAMA')",
+    # Before the model, which would write one itself.
+    "model_price_changes": "INSERT INTO model_price_changes VALUES (:tenant, 'p', 'm', now())",
     "llm_models": (
         "INSERT INTO llm_models (tenant_id, provider, name, capabilities, context_window) "
         "VALUES (:tenant, 'p', 'm', '{CHAT}', 1)"
@@ -92,6 +106,38 @@ ROWS = {
         "prompt_tokens, completion_tokens, cached_tokens, is_estimated, cost, saved_cost, cache, "
         "latency_ms) "
         "VALUES (:tenant, :id, now(), 'FAILED', '', '', 0, 0, 0, false, 0, 0, 'MISS', 0)"
+    ),
+    # A row of usage, as above, adds to others of these.
+    "usage_hours": (
+        "INSERT INTO usage_hours VALUES "
+        "(:tenant, 'u', now(), 's', 'f', 'm', 0, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0)"
+    ),
+    "usage_service_hours": (
+        "INSERT INTO usage_service_hours VALUES "
+        "(:tenant, 's', now(), 'f', 'm', 0, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0)"
+    ),
+    "usage_user_days": "INSERT INTO usage_user_days VALUES (:tenant, 'u', now(), 0, 1, 1, 1, 1)",
+    "tenant_settings": "INSERT INTO tenant_settings VALUES (:tenant, 'Europe/Berlin')",
+    "budgets": (
+        "INSERT INTO budgets VALUES (:tenant, :id, 'USER', 'u', 'DAY', 1, '{0.8}', now(), now())"
+    ),
+    "budget_overrides": (
+        "INSERT INTO budget_overrides VALUES (:tenant, :id, :id, now(), 1, 'r', 'u', now())"
+    ),
+    "budget_windows": (
+        "INSERT INTO budget_windows VALUES (:tenant, :id, 'u', now(), now() + interval '1 day')"
+    ),
+    "budget_alerts": (
+        "INSERT INTO budget_alerts VALUES "
+        "(:tenant, :id, 'u', now(), 0.8, 'USER', 'DAY', now(), 1, 1, now())"
+    ),
+    "rate_limits": (
+        "INSERT INTO rate_limits VALUES (:tenant, :id, 'USER', 'u', 'REQUESTS', 1, 1, now(), now())"
+    ),
+    "rate_buckets": "INSERT INTO rate_buckets VALUES (:tenant, :id, 'u', 0, now())",
+    "reservations": (
+        "INSERT INTO reservations VALUES "
+        "(:tenant, :id, now(), :id, 'u', 's', 1, 1, 1, '{}', '{}', '{}', '{}', '{}', '{}')"
     ),
 }
 

@@ -17,9 +17,15 @@ from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
 from assistant.adapters.postgres.ledger import PostgresLedger
 from assistant.domain.budget import Stake
-from assistant.domain.completion import Completion, CompletionStatus, FinishReason, TokenUsage
-from assistant.errors import ErrorCode, InternalError, StorageUnavailable
-from tests.postgres.completions import running, succeeded
+from assistant.domain.completion import (
+    Completion,
+    CompletionStatus,
+    Decision,
+    FinishReason,
+    TokenUsage,
+)
+from assistant.errors import EntryReaped, ErrorCode, InternalError, StorageUnavailable
+from tests.postgres.completions import ATTEMPTS, running, succeeded
 from tests.postgres.server import DatabaseUrls, connect
 
 
@@ -28,6 +34,11 @@ async def stored(urls: DatabaseUrls, table: str = "completions") -> list[dict[st
         cursor = await connection.execute(f"SELECT * FROM {table} ORDER BY id")
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+
+
+async def requests(urls: DatabaseUrls) -> list[dict[str, Any]]:
+    """The usage rows that are about requests as a whole."""
+    return [row for row in await stored(urls, "usage_logs") if row["attempt"] == 0]
 
 
 async def test_what_was_settled_reads_back_exactly(
@@ -72,7 +83,7 @@ async def test_settling_twice_changes_nothing(ledger: PostgresLedger, urls: Data
     )
 
     assert (await stored(urls), await stored(urls, "usage_logs")) == before
-    assert len(before[1]) == 1
+    assert [row["attempt"] for row in sorted(before[1], key=lambda row: row["attempt"])] == [0, 2]
 
 
 async def test_opening_after_settling_does_not_reopen(
@@ -81,9 +92,11 @@ async def test_opening_after_settling_does_not_reopen(
     opened = running()
     await ledger.settle(succeeded(opened))
 
-    await ledger.open(opened, Stake())
+    with pytest.raises(EntryReaped):
+        await ledger.open(opened, Stake())
 
     assert [row["status"] for row in await stored(urls)] == ["SUCCEEDED"]
+    assert await stored(urls, "reservations") == []
 
 
 async def test_the_same_completion_settled_twice_at_once_is_one_row(
@@ -93,7 +106,7 @@ async def test_the_same_completion_settled_twice_at_once_is_one_row(
 
     await asyncio.gather(*(ledger.settle(succeeded(opened)) for _ in range(20)))
 
-    assert len(await stored(urls, "usage_logs")) == 1
+    assert len(await requests(urls)) == 1
 
 
 async def test_a_refusal_that_never_opened_is_counted(
@@ -152,13 +165,13 @@ async def test_a_broken_row_fails_alone_and_says_nothing_of_its_text(
     broken = succeeded(running(), usage=TokenUsage(prompt_tokens=-1), text="my secret answer")
 
     results = await asyncio.gather(
-        *map(ledger.open, good[:15]),
+        *(ledger.open(completion, Stake()) for completion in good[:15]),
         ledger.settle(broken),
-        *map(ledger.open, good[15:]),
+        *(ledger.open(completion, Stake()) for completion in good[15:]),
         return_exceptions=True,
     )
 
-    failures = [result for result in results if result is not None]
+    failures = [result for result in results if isinstance(result, Exception)]
     assert len(failures) == 1
     assert isinstance(failures[0], InternalError)
     assert "23514" in str(failures[0])
@@ -177,7 +190,8 @@ async def test_a_caller_that_gives_up_does_not_take_its_group_along(
 
     results = await asyncio.gather(*tasks, return_exceptions=True)
 
-    assert [type(result) for result in results if result is not None] == [asyncio.CancelledError]
+    refused = [type(result) for result in results if isinstance(result, BaseException)]
+    assert refused == [asyncio.CancelledError]
     assert len(await stored(urls)) == 10
 
 
@@ -266,6 +280,7 @@ async def test_what_was_acknowledged_survives_kill_9_of_the_server(short_folder:
             for table in ("completions", "usage_logs"):
                 cursor = await connection.execute(
                     f"SELECT id FROM {table} WHERE status = 'SUCCEEDED'"
+                    + (" AND attempt = 0" if table == "usage_logs" else "")
                 )
                 rows = [row[0] for row in await cursor.fetchall()]
                 assert acknowledged <= set(rows)
@@ -297,14 +312,34 @@ async def test_who_called_is_in_the_usage_row(
     opened = running()
     await ledger.settle(succeeded(opened))
 
-    (usage,) = await stored(urls, "usage_logs")
+    usage = await stored(urls, "usage_logs")
 
-    assert usage[field] == getattr(opened.caller, field)
-    assert usage["created_at"] == opened.created_at
-    assert usage["provider"] == "ollama"
-    assert usage["cost"] == Decimal("0.0000125")
-    assert usage["saved_cost"] == Decimal("0.5")
-    assert "text" not in usage
+    assert [row[field] for row in usage] == [getattr(opened.caller, field)] * 2
+    (request,) = await requests(urls)
+    assert request["created_at"] == opened.created_at
+    assert request["provider"] == "ollama"
+    assert request["cost"] == Decimal("0.0000125")
+    assert request["saved_cost"] == Decimal("0.5")
+    assert "text" not in request
+
+
+async def test_each_attempt_that_used_anything_has_a_row_of_its_own(
+    ledger: PostgresLedger, urls: DatabaseUrls
+) -> None:
+    first = replace(
+        ATTEMPTS[0], usage=TokenUsage(7, 0, 0, True, reasoning_tokens=0, is_priced=False)
+    )
+    decision = Decision(attempts=(first, ATTEMPTS[0], ATTEMPTS[1]), saved_cost=Decimal("0.5"))
+    opened = running()
+    await ledger.settle(succeeded(opened, decision=decision))
+
+    rows = await stored(urls, "usage_logs")
+
+    names = ("attempt", "model", "status", "prompt_tokens", "cost", "saved_cost", "error_code")
+    assert sorted(tuple(row[name] for name in names) for row in rows if row["attempt"]) == [
+        (1, "openai/gpt", "FAILED", 7, None, 0, "PROVIDER_UNAVAILABLE"),
+        (3, "ollama/llama3.2:3b", "SUCCEEDED", 12, Decimal("0.0000125"), 0, None),
+    ]
 
 
 async def test_the_time_in_the_id_decides_where_a_completion_lies(

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import random
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 import pytest_asyncio
 
 from assistant.adapters.postgres import migrate
+from assistant.adapters.postgres.completion_rows import completion_row
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.errors import DatabaseStartError
 from assistant.adapters.postgres.ledger import PostgresLedger
 from assistant.adapters.postgres.prompt_releases import PostgresPromptReleases
 from assistant.adapters.postgres.prompts import PostgresPrompts
 from assistant.adapters.postgres.seeds import PostgresSeeds
+from assistant.adapters.postgres.usage import PostgresUsage
 from assistant.domain.budget import Stake
+from assistant.domain.completion import Completion, TokenUsage
 from assistant.domain.prompt import PromptDraft, PromptVersionStatus, VersionDraft
 from assistant.domain.prompt_document import PromptDocument
 from assistant.domain.prompt_test import Contains, PromptTestDraft
 from assistant.domain.rollout import ReleaseKind, Rollout
 from assistant.domain.seed import Seed, SeedReport
+from assistant.domain.usage import UsageWindow
 from tests.postgres.catalog import NOW, a_release, add
 from tests.postgres.completions import running, succeeded
 from tests.postgres.server import DatabaseUrls, PostgresServer, connect
+
+NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 
 # Everything that a migration could leave behind, extensions' members aside.
 LEFT = """
@@ -75,7 +86,8 @@ async def figures_in(urls: DatabaseUrls) -> tuple[list[Any], list[Any]]:
         )
         counted = await connection.execute(
             f"SELECT tenant_id, prompt_version_id, date_trunc('hour', created_at, 'UTC'), {figures} "
-            "FROM usage_logs WHERE prompt_version_id IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+            "FROM usage_logs WHERE prompt_version_id IS NOT NULL AND attempt = 0 "
+            "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         )
         return await kept.fetchall(), await counted.fetchall()
 
@@ -100,19 +112,8 @@ async def test_up_down_and_up_again_leaves_nothing_in_between(empty: DatabaseUrl
 async def test_every_single_step_down_and_up_works(empty: DatabaseUrls) -> None:
     await migrate.upgrade(empty.owner)
     full = await left_in(empty)
-    for revision in (
-        "0011",
-        "0010",
-        "0009",
-        "0008",
-        "0007",
-        "0006",
-        "0005",
-        "0004",
-        "0003",
-        "0002",
-        "0001",
-    ):
+    revisions = [f"{number:04}" for number in range(1, int(migrate.expected_revision()))]
+    for revision in reversed(revisions):
         await migrate.downgrade(empty.owner, revision)
         assert await migrate.current_revision(empty.owner) == revision
 
@@ -178,7 +179,7 @@ async def test_an_owner_without_superuser_can_migrate_and_the_service_can_act_th
         await database.close()
 
         async with await connect(urls.superuser) as connection:
-            cursor = await connection.execute("SELECT count(*) FROM usage_logs")
+            cursor = await connection.execute("SELECT count(*) FROM usage_logs WHERE attempt = 0")
             assert await cursor.fetchone() == (1,)
         await migrate.downgrade(owner)
         assert await left_in(urls) == []
@@ -266,21 +267,29 @@ async def test_only_what_is_published_is_called_so_after_the_step_up(
     ]
 
 
+@pytest.mark.parametrize("before", ["0006", "0010"])
 async def test_whatever_is_settled_while_figures_are_introduced_is_counted_once(
-    urls: DatabaseUrls, database: Database
+    urls: DatabaseUrls, database: Database, before: str
 ) -> None:
-    await migrate.downgrade(urls.owner, "0006")
+    """Those of prompts come with 0007, those of usage with 0011."""
+    await migrate.downgrade(urls.owner, before)
     version = uuid4()
     is_over = asyncio.Event()
-    ledgers = [PostgresLedger(database) for _ in range(3)]
 
-    async def write(ledger: PostgresLedger) -> None:
+    async def write() -> None:
+        # Programs of before end when they find that theirs is not the database's revision.
+        with suppress(psycopg.errors.UndefinedFunction):
+            async with await connect(urls.service) as connection:
+                while True:
+                    opened = running(prompt_version_id=version)
+                    await settle_as_before(connection, succeeded(opened))
+        ledger = PostgresLedger(database)
         await ledger.start()
         while not is_over.is_set():
             await ledger.settle(succeeded(running(prompt_version_id=version)))
         await ledger.close()
 
-    writers = [asyncio.create_task(write(ledger)) for ledger in ledgers]
+    writers = [asyncio.create_task(write()) for _ in range(3)]
     await asyncio.sleep(0.2)
     await migrate.upgrade(urls.owner)
     await asyncio.sleep(0.2)
@@ -290,3 +299,81 @@ async def test_whatever_is_settled_while_figures_are_introduced_is_counted_once(
     kept, counted = await figures_in(urls)
     assert kept == counted
     assert sum(row[3] for row in kept) > 100
+    sums, rows = await usage_in(urls)
+    assert sums == [rows] * 3
+    assert rows[0] == sum(row[3] for row in kept)
+
+
+async def test_usage_from_before_its_sums_adds_up_to_the_same_afterwards(
+    urls: DatabaseUrls, database: Database
+) -> None:
+    await migrate.downgrade(urls.owner, "0010")
+    dice = random.Random(7)
+    completions = []
+    for number in range(300):
+        at = NOON - timedelta(minutes=dice.randrange(3_000))
+        opened = running(at=at, model=f"ollama/{number % 3}", feature=dice.choice([None, "a"]))
+        cost = Decimal(dice.randrange(10**9)).scaleb(-9)
+        usage = TokenUsage(dice.randrange(900), dice.randrange(90), 0, False, cost)
+        completions.append(succeeded(opened, usage=dice.choice([usage, TokenUsage()])))
+    async with await connect(urls.service) as connection:
+        for completion in completions:
+            await settle_as_before(connection, completion)
+
+    await migrate.upgrade(urls.owner)
+
+    window = UsageWindow(NOON - timedelta(minutes=2_222, seconds=1), NOON)
+    found = (await PostgresUsage(database).summarize_users("acme", ["ann"], window))["ann"]
+    expected = [c for c in completions if window.start <= c.created_at < window.end]
+    assert found.requests == len(expected)
+    assert found.prompt_tokens == sum(c.usage.prompt_tokens for c in expected)
+    assert found.completion_tokens == sum(c.usage.completion_tokens for c in expected)
+    assert found.cost == sum(c.usage.cost for c in expected)
+    assert found.saved_cost == sum(c.decision.saved_cost for c in expected)
+    for share in found.by_model:
+        theirs = [c for c in expected if c.model == share.key]
+        assert (share.requests, share.cost) == (len(theirs), sum(c.usage.cost for c in theirs))
+    sums, rows = await usage_in(urls)
+    assert sums == [rows] * 3
+
+
+async def test_usage_outlives_a_step_down_and_up(
+    urls: DatabaseUrls, ledger: PostgresLedger
+) -> None:
+    for tenant in ("acme", "globex"):
+        for hours in (0, 1, 30):
+            at = NOON - timedelta(hours=hours)
+            await ledger.settle(succeeded(running(tenant, at=at)))
+    before = await usage_in(urls)
+
+    await migrate.downgrade(urls.owner, "0010")
+    await migrate.upgrade(urls.owner)
+
+    assert await usage_in(urls) == before
+
+
+async def settle_as_before(connection: psycopg.AsyncConnection, completion: Completion) -> None:
+    """As programs of revisions before 0012 do."""
+    row = json.dumps([completion_row(completion)])
+    await connection.execute("SELECT assistant_settle(%s)", (row,))
+
+
+async def usage_in(urls: DatabaseUrls) -> tuple[list[Any], Any]:
+    """Requests, tokens and cost by each table of sums, and by the usage rows."""
+    async with await connect(urls.superuser) as connection:
+        sums = [
+            await (
+                await connection.execute(
+                    "SELECT sum(requests)::bigint, sum(prompt_tokens)::bigint, "
+                    f"sum(completion_tokens)::bigint, sum(cost) FROM {table}".encode()
+                )
+            ).fetchone()
+            for table in ("usage_hours", "usage_service_hours", "usage_user_days")
+        ]
+        rows = await connection.execute(
+            "SELECT count(*) FILTER (WHERE attempt = 0), "
+            "coalesce(sum(prompt_tokens) FILTER (WHERE attempt > 0), 0), "
+            "coalesce(sum(completion_tokens) FILTER (WHERE attempt > 0), 0), "
+            "coalesce(sum(cost) FILTER (WHERE attempt > 0), 0) FROM usage_logs"
+        )
+        return sums, await rows.fetchone()

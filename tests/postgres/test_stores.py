@@ -24,7 +24,13 @@ from assistant.domain.api_key import ApiKey
 from assistant.domain.budget import Stake
 from assistant.domain.cache import CacheOutcome
 from assistant.domain.caller import Caller, Scope
-from assistant.domain.completion import CompletionStatus, Decision, TokenUsage
+from assistant.domain.completion import (
+    Attempt,
+    AttemptOutcome,
+    CompletionStatus,
+    Decision,
+    TokenUsage,
+)
 from assistant.domain.model import (
     Model,
     ModelCapability,
@@ -60,7 +66,7 @@ async def test_many_completions_are_one_statement(
     ledger: PostgresLedger, database: Database, statements: list[str]
 ) -> None:
     completions = [running() for _ in range(20)]
-    await asyncio.gather(*map(ledger.open, completions))
+    await asyncio.gather(*(ledger.open(completion, Stake()) for completion in completions))
     statements.clear()
 
     found = await PostgresCompletions(database).find_completions(
@@ -145,6 +151,8 @@ async def test_a_catalog_reads_back_with_the_tenants_rows_over_the_platforms(
         capabilities=frozenset({ModelCapability.CHAT}),
         context_window=1000,
         tasks=frozenset({TaskType.SUMMARIZATION}),
+        input_price=None,
+        output_price=None,
         is_local=False,
     )
     llama = Model(
@@ -180,14 +188,22 @@ async def settle(ledger: PostgresLedger, user: str | None, at: datetime, **chang
     await ledger.settle(succeeded(opened, **changes))
 
 
+def calling(usage: TokenUsage, model: str = "ollama/llama3.2:3b") -> Decision:
+    """What it used, it used in one attempt."""
+    attempt = Attempt(model.partition("/")[0], model, AttemptOutcome.SUCCEEDED, 5, usage=usage)
+    return Decision(attempts=(attempt,), saved_cost=Decimal(0))
+
+
 async def test_a_summary_adds_up_by_user_model_and_feature(
     ledger: PostgresLedger, database: Database, statements: list[str]
 ) -> None:
     cheap = TokenUsage(10, 5, 0, False, Decimal("0.0001"))
     dear = TokenUsage(100, 50, 0, False, Decimal("0.3"))
     none = Decision(saved_cost=Decimal(0))
-    await settle(ledger, "ann", NOON, usage=cheap, decision=none, feature="invoices")
-    await settle(ledger, "ann", NOON, usage=dear, decision=none, model="openai/gpt")
+    await settle(ledger, "ann", NOON, usage=cheap, decision=calling(cheap), feature="invoices")
+    await settle(
+        ledger, "ann", NOON, usage=dear, decision=calling(dear, "openai/gpt"), model="openai/gpt"
+    )
     await settle(
         ledger,
         "ann",
@@ -200,8 +216,8 @@ async def test_a_summary_adds_up_by_user_model_and_feature(
     await settle(
         ledger, "ann", NOON, usage=TokenUsage(), decision=none, status=CompletionStatus.FAILED
     )
-    await settle(ledger, "bob", NOON, usage=cheap, decision=none)
-    await settle(ledger, None, NOON, usage=dear, decision=none)
+    await settle(ledger, "bob", NOON, usage=cheap, decision=calling(cheap))
+    await settle(ledger, None, NOON, usage=dear, decision=calling(dear))
     statements.clear()
 
     found = await PostgresUsage(database).summarize_users("acme", ["ann", "bob", "eve"], DAY)
@@ -273,9 +289,11 @@ MADE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def api_key(tenant: str = "acme") -> ApiKey:
+    id_ = uuid7()
+    scopes = frozenset({Scope.COMPLETE, Scope.USAGE_READ})
     return ApiKey(
-        id=uuid7(),
-        caller=Caller(tenant, "ann", None, frozenset({Scope.COMPLETE, Scope.USAGE_READ})),
+        id=id_,
+        caller=Caller(tenant, "ann", None, scopes, api_key_id=str(id_)),
         name="laptop",
         prefix="ak_1234",
         created_at=MADE,

@@ -20,8 +20,10 @@ from tests.postgres.completions import running, succeeded
 from tests.postgres.server import DatabaseUrls, PostgresServer, connect
 from tests.postgres.tenant_rows import CATALOG, PRIVATE, ROWS, insertion
 
+# Nothing in these is a tenant's.
+NOBODYS = [("alembic_version",), ("ledger_instances",)]
 # The service may not change these rows, or only what says where they stand.
-NEVER_CHANGED = ("prompt_releases", "prompt_versions")
+NEVER_CHANGED = ("model_price_changes", "prompt_releases", "prompt_versions")
 
 
 async def fill(urls: DatabaseUrls, *tenants: str) -> None:
@@ -53,7 +55,7 @@ async def test_every_table_has_row_security_that_binds_its_owner_too(urls: Datab
         """,
     )
 
-    assert unprotected == [("alembic_version",)]
+    assert sorted(unprotected) == NOBODYS
 
 
 async def test_every_table_is_known_to_these_tests(urls: DatabaseUrls) -> None:
@@ -79,7 +81,7 @@ async def test_every_primary_key_begins_with_the_tenant(urls: DatabaseUrls) -> N
         """,
     )
 
-    assert others == [("alembic_version",)]
+    assert sorted(others) == NOBODYS
 
 
 async def test_a_partition_cannot_be_reached_past_its_table(urls: DatabaseUrls) -> None:
@@ -111,17 +113,23 @@ async def test_every_function_that_runs_as_somebody_else_is_locked_down(
 
     service = ["assistant_service"]
     assert functions == [
+        ("assistant_begin_windows", "assistant_ledger", True, service),
+        ("assistant_budget_alert", "assistant_ledger", True, service),
         ("assistant_circuits", "assistant_ledger", True, service),
         ("assistant_evict_cached", "assistant_ledger", True, service),
         ("assistant_expire_cached", "assistant_ledger", True, service),
         ("assistant_expire_prompt_hours", "assistant_ledger", True, service),
         ("assistant_find_api_key", "assistant_ledger", True, service),
+        ("assistant_leave", "assistant_ledger", True, service),
         ("assistant_list_cache_warming", "assistant_ledger", True, service),
         ("assistant_maintain_partitions", "assistant_owner", True, service),
         ("assistant_measure_cache", "assistant_ledger", True, service),
-        ("assistant_open", "assistant_ledger", True, service),
+        ("assistant_reap", "assistant_ledger", True, service),
+        ("assistant_record", "assistant_ledger", True, service),
         ("assistant_rollouts", "assistant_ledger", True, service),
-        ("assistant_settle", "assistant_ledger", True, service),
+        ("assistant_take_requests", "assistant_ledger", True, service),
+        ("assistant_tidy_budgets", "assistant_ledger", True, service),
+        ("assistant_unannounced", "assistant_ledger", True, service),
         ("assistant_version_totals", "assistant_ledger", True, service),
     ]
 
@@ -151,14 +159,26 @@ async def test_the_ledgers_role_sees_what_its_functions_need_and_nothing_else(
 
     assert [name for (name,) in seen] == [
         "api_keys",
+        "budget_alerts",
+        "budget_overrides",
+        "budget_windows",
+        "budgets",
         "cache_entries",
         "cache_entry_uses",
         "cache_flights",
         "circuits",
         "completions",
+        "ledger_instances",
         "prompt_rollouts",
         "prompt_version_hours",
+        "rate_buckets",
+        "rate_limits",
+        "reservations",
+        "tenant_settings",
+        "usage_hours",
         "usage_logs",
+        "usage_service_hours",
+        "usage_user_days",
     ]
 
 
@@ -172,7 +192,7 @@ async def test_a_private_row_is_seen_by_its_own_tenant_only(
     await fill(urls, "acme", "globex", "platform")
 
     async with database.tenant("acme") as connection:
-        rows = await connection.execute(text(f"SELECT tenant_id FROM {table}"))
+        rows = await connection.execute(text(f"SELECT DISTINCT tenant_id FROM {table}"))
 
     assert rows.all() == [("acme",)]
 
@@ -279,7 +299,18 @@ async def test_even_the_owner_writes_no_other_tenants_row(urls: DatabaseUrls, ta
             await connection.execute(insertion(table, "globex").encode())
 
 
-@pytest.mark.parametrize("table", ["completions", "usage_logs", "prompt_version_hours"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        "completions",
+        "reservations",
+        "usage_logs",
+        "usage_hours",
+        "usage_service_hours",
+        "usage_user_days",
+        "prompt_version_hours",
+    ],
+)
 @pytest.mark.parametrize("write", ["INSERT", "UPDATE", "DELETE"])
 async def test_the_service_writes_the_ledger_through_its_functions_only(
     urls: DatabaseUrls, database: Database, table: str, write: str
@@ -311,7 +342,12 @@ async def test_a_foreign_tenants_version_cannot_be_published(
 async def test_history_is_only_ever_added_to(urls: DatabaseUrls, database: Database) -> None:
     await fill(urls, "acme")
 
-    for write in ("UPDATE prompt_releases SET reason = 'x'", "DELETE FROM prompt_releases"):
+    for write in (
+        "UPDATE prompt_releases SET reason = 'x'",
+        "DELETE FROM prompt_releases",
+        "UPDATE model_price_changes SET input_price = 0",
+        "DELETE FROM model_price_changes",
+    ):
         with pytest.raises(Exception, match="permission denied"):
             async with database.tenant("acme") as connection:
                 await connection.exec_driver_sql(write)

@@ -113,11 +113,14 @@ class Reply(AnyReply):
 
 
 def _usage(reply: Reply, completion_tokens: int | None) -> dict[str, object]:
-    counts = {
+    counts: dict[str, object] = {
         "input_tokens": reply.prompt_tokens,
         "cache_creation_input_tokens": reply.cache_write_tokens,
         "cache_read_input_tokens": reply.cached_tokens,
         "output_tokens": completion_tokens,
+        "output_tokens_details": (
+            None if reply.reasoning_tokens is None else {"thinking_tokens": reply.reasoning_tokens}
+        ),
     }
     return {name: count for name, count in counts.items() if count is not None}
 

@@ -71,6 +71,7 @@ class Reply(AnyReply):
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: str | None = "stop"
     reasoning_field: str = "reasoning_content"
+    reasoning_is_beside: bool = False  # not among completion_tokens, as xAI has it
     usage: str = "last"  # a chunk of its own; "with-finish", "every", or "never"
     has_done: bool = True  # the stream ends with [DONE]
     comments: bool = False  # between all events
@@ -93,6 +94,12 @@ def _usage(reply: Reply) -> dict[str, object] | None:
     }
     if reply.cached_tokens is not None:
         usage["prompt_tokens_details"] = {"cached_tokens": reply.cached_tokens, "audio_tokens": 0}
+    if reply.reasoning_tokens is not None:
+        usage["completion_tokens_details"] = {"reasoning_tokens": reply.reasoning_tokens}
+        if reply.reasoning_is_beside:
+            usage["total_tokens"] = (
+                reply.prompt_tokens + (reply.completion_tokens or 0) + reply.reasoning_tokens
+            )
     return usage
 
 

@@ -85,6 +85,7 @@ class Reply:
     prompt_tokens: int | None = 12
     completion_tokens: int | None = 4
     cached_tokens: int | None = None
+    reasoning_tokens: int | None = None  # of the answer, where the protocol has them
     status: int = 200
     error: str = "something went wrong"
     retry_after: str | None = None

@@ -160,6 +160,34 @@ async def test_prompt_tokens_include_what_the_cache_read_and_wrote(
 
 
 @both_modes
+@pytest.mark.parametrize(
+    ("thoughts", "counted"), [(30, 30), (41, 40), (0, None), (-1, None), (None, None)]
+)
+async def test_thoughts_are_counted_among_the_answer_where_anthropic_tells_them(
+    fake: FakeAnthropic,
+    provider: AnthropicProvider,
+    *,
+    streamed: bool,
+    thoughts: int | None,
+    counted: int | None,
+) -> None:
+    fake.reply = Reply(completion_tokens=40, reasoning_tokens=thoughts)
+    last = (await collect(provider, call(streamed=streamed)))[-1]
+    assert last == GenerationFinished(FinishReason.STOP, 12, 40, None, counted)
+
+
+@pytest.mark.parametrize("details", [7, [], None, {"thinking_tokens": "7"}, {"x": 7}])
+async def test_details_that_are_none_are_passed_over(
+    fake: FakeAnthropic, provider: AnthropicProvider, details: object
+) -> None:
+    usage = {"input_tokens": 3, "output_tokens": 9, "output_tokens_details": details}
+    message = {"content": [{"type": "text", "text": "x"}], "stop_reason": "end_turn"}
+    fake.reply = Reply(verbatim=json.dumps(message | {"usage": usage}).encode())
+    last = (await collect(provider, call(streamed=False)))[-1]
+    assert last == GenerationFinished(FinishReason.STOP, 3, 9)
+
+
+@both_modes
 async def test_counts_that_are_absent_are_unknown(
     fake: FakeAnthropic, provider: AnthropicProvider, *, streamed: bool
 ) -> None:

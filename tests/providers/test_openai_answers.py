@@ -231,6 +231,50 @@ async def test_cached_tokens_are_reported(
     assert last == GenerationFinished(FinishReason.STOP, 40, 4, 30)
 
 
+@both_modes
+@pytest.mark.parametrize(
+    ("answered", "thoughts", "beside", "counted"),
+    [
+        (40, 30, False, (40, 30)),
+        (40, 41, False, (40, 40)),
+        (9, 30, True, (39, 30)),
+        (0, 30, True, (30, 30)),
+        (0, 30, False, (None, None)),
+        (40, 0, False, (40, None)),
+        (40, -1, False, (40, None)),
+    ],
+)
+async def test_thoughts_are_counted_among_the_answer_whoever_counts_them_beside_it(
+    fake: FakeOpenAi,
+    provider: OpenAiProvider,
+    *,
+    streamed: bool,
+    answered: int,
+    thoughts: int,
+    beside: bool,
+    counted: tuple[int | None, int | None],
+) -> None:
+    fake.reply = Reply(
+        completion_tokens=answered, reasoning_tokens=thoughts, reasoning_is_beside=beside
+    )
+    last = (await collect(provider, call(streamed=streamed)))[-1]
+    assert isinstance(last, GenerationFinished)
+    assert (last.completion_tokens, last.reasoning_tokens) == counted
+
+
+@pytest.mark.parametrize("details", ["7", "[]", "null", '{"reasoning_tokens": "7"}', '{"x": 7}'])
+async def test_details_that_are_none_are_passed_over(
+    fake: FakeOpenAi, provider: OpenAiProvider, details: str
+) -> None:
+    fake.reply = Reply(
+        verbatim=b'{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}],"usage":'
+        b'{"prompt_tokens":3,"completion_tokens":9,"completion_tokens_details":%b}}'
+        % details.encode()
+    )
+    last = (await collect(provider, call(streamed=False)))[-1]
+    assert last == GenerationFinished(FinishReason.STOP, 3, 9)
+
+
 async def test_the_last_count_is_waited_for(fake: FakeOpenAi, provider: OpenAiProvider) -> None:
     pieces = [
         b'data: {"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":9}}',

@@ -11,7 +11,7 @@ from zlib import crc32
 
 from uuid_utils.compat import uuid7
 
-from assistant.domain.budget import Admission, Stake
+from assistant.domain.budget import Admission, BudgetAlert, Stake
 from assistant.domain.cache import CacheLevel, CacheLookup, ShadowVerdict
 from assistant.domain.caller import Caller, Scope
 from assistant.domain.completion import (
@@ -69,6 +69,23 @@ class FakeClock:
 
 
 @dataclass
+class FakeTenantSettings:
+    """Time zones by tenant; ``unknown`` are those that the database has not heard of."""
+
+    time_zones: dict[str, str] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+
+    async def find_time_zone(self, tenant_id: str) -> str | None:
+        return self.time_zones.get(tenant_id)
+
+    async def set_time_zone(self, tenant_id: str, time_zone: str) -> bool:
+        if time_zone in self.unknown:
+            return False
+        self.time_zones[tenant_id] = time_zone
+        return True
+
+
+@dataclass
 class FakeLedgerStore:
     """Remembers what was opened and settled; fails where it is told to."""
 
@@ -102,6 +119,32 @@ class FakeLedgerStore:
 
 
 @dataclass
+class FakeRequestLimits:
+    """No tenant is limited but those named; who is limited passes unless ``refusal`` says no."""
+
+    limited: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+    taken: list[Caller] = field(default_factory=list)
+    refusal: Exception | None = None
+    error: Exception | None = None
+    may_answer: asyncio.Event | None = None
+
+    async def is_limited(self, tenant_id: str) -> bool:
+        self.asked.append(tenant_id)
+        answer = tenant_id in self.limited
+        if self.may_answer is not None:
+            await self.may_answer.wait()
+        if self.error:
+            raise self.error
+        return answer
+
+    async def take(self, caller: Caller) -> None:
+        if self.refusal:
+            raise self.refusal
+        self.taken.append(caller)
+
+
+@dataclass
 class FakeTelemetry:
     settled: list[Completion] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -109,9 +152,13 @@ class FakeTelemetry:
     lookups: list[tuple[CacheLevel, CacheLookup]] = field(default_factory=list)
     shadow_checks: list[ShadowVerdict] = field(default_factory=list)
     jobs: list[tuple[str, JobOutcome]] = field(default_factory=list)
+    alerts: list[BudgetAlert] = field(default_factory=list)
 
     def completion_settled(self, completion: Completion, prompt_name: str | None) -> None:
         self.settled.append(completion)
+
+    def budget_alert_announced(self, alert: BudgetAlert) -> None:
+        self.alerts.append(alert)
 
     def request_refused(self, code: str) -> None:
         self.refused.append(code)

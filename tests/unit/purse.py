@@ -10,7 +10,6 @@ from assistant.domain.budget import Admission, Stake
 from assistant.domain.completion import Completion
 from assistant.domain.money import token_cost
 from assistant.errors import BudgetExceeded
-from assistant.services.stakes import cost_of
 from tests.unit.fakes import FakeLedgerStore
 
 
@@ -29,7 +28,7 @@ class Purse(FakeLedgerStore):
     ) -> Admission:
         await super().open(completion, stake, is_more=is_more)
         self.asked.append((completion.model, is_more))
-        user, cost = completion.caller.user_id, cost_of(stake)
+        user, cost = completion.caller.user_id, stake.cost
         output = stake.output_tokens
         if cost is None:
             raise BudgetExceeded("no price")

@@ -437,6 +437,24 @@ async def test_what_is_absent_stays_and_null_takes_away(at: Setting) -> None:
     )
 
 
+async def test_what_is_not_said_of_prices_is_unknown_elsewhere_and_nothing_at_home(
+    at: Setting,
+) -> None:
+    await at.admin.set_provider(ACME, replace(OWN, is_local=False))
+    said: ModelChanges = {
+        "capabilities": frozenset({ModelCapability.CHAT}),
+        "context_window": 8192,
+    }
+
+    elsewhere = await at.admin.set_model(ACME, f"{OWN.name}/new", said)
+    half = await at.admin.set_model(ACME, f"{OWN.name}/new", {"input_price": Decimal(1)})
+    at_home = await at.admin.set_model(ACME, "ollama/not-pulled", {})
+
+    assert (elsewhere.input_price, elsewhere.output_price) == (None, None)
+    assert (half.input_price, half.output_price, half.is_price_known) == (Decimal(1), None, False)
+    assert (at_home.input_price, at_home.output_price) == (0, 0)
+
+
 async def test_a_model_that_only_its_provider_tells_of_begins_as_reported_and_allowed(
     at: Setting,
 ) -> None:

@@ -29,9 +29,10 @@ from assistant.domain.prompt import Prompt
 from assistant.domain.usage import UsagePeriod
 from assistant.errors import BadUserInput, Forbidden, NotFound
 from assistant.services.cache_reports import CacheReport, CacheReports
+from assistant.services.periods import Periods
 from assistant.services.prompts import Prompts
 from tests.unit.fake_cache import FakeCacheStore, FakeCacheUpkeepStore
-from tests.unit.fakes import ALICE, FakeClock
+from tests.unit.fakes import ALICE, FakeClock, FakeTenantSettings
 from tests.unit.prompt_stores import FakePromptStore
 
 AUDITOR = Caller("acme", "audrey", None, frozenset({Scope.USAGE_READ}))
@@ -67,7 +68,7 @@ class Desk:
             upkeep=self.upkeep,
             completions=self.visible,
             prompts=Prompts(self.prompts),
-            clock=self.clock,
+            periods=Periods(FakeTenantSettings(), self.clock),
             forget=self.forgotten.append,
         )
 

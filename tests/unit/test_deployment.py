@@ -222,6 +222,7 @@ def test_what_is_declared_is_locked_in_a_version_that_will_do() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for lock, declared in (
         ("requirements.txt", project["dependencies"]),
+        ("requirements.txt", project["optional-dependencies"]["parquet"]),
         ("requirements-dev.txt", project["optional-dependencies"]["dev"]),
     ):
         locked = dict(
@@ -247,7 +248,8 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
             imported |= {name.partition(".")[0] for name in names}
     foreign = imported - sys.stdlib_module_names - {"assistant"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+    texts = project["dependencies"] + project["optional-dependencies"]["parquet"]
+    declared = {canonicalize_name(Requirement(text).name) for text in texts}
 
     assert {canonicalize_name(distributions[name][0]) for name in foreign} == (
         declared - NOT_IMPORTED

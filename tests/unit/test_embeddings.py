@@ -23,6 +23,7 @@ from assistant.errors import (
     Forbidden,
     InternalError,
     InvalidResponse,
+    LimitReached,
     NotFound,
     ProviderRejected,
     ProviderTimeout,
@@ -34,6 +35,7 @@ from assistant.services.circuits import Circuits, CircuitSettings
 from assistant.services.embeddings import EmbeddedTexts, TextEmbedding
 from assistant.services.ledger import Ledger
 from assistant.services.models import Models
+from assistant.services.request_limits import RequestLimits
 from assistant.services.retries import Retries
 from tests.unit.fakes import (
     ALICE,
@@ -42,6 +44,7 @@ from tests.unit.fakes import (
     FakeLedgerStore,
     FakeModelStore,
     FakeProvider,
+    FakeRequestLimits,
     FakeTelemetry,
     catalog,
     model,
@@ -87,6 +90,7 @@ class Service:
         self.telemetry = FakeTelemetry()
         clock = FakeClock()
         self.circuits = Circuits(FakeCircuitStore(), clock, CircuitSettings(failures=2))
+        self.request_limits = FakeRequestLimits()
         self.embedding = TextEmbedding(
             models=Models(FakeModelStore(catalog(*rows)), lambda _config: provider, 30.0),
             connect=lambda _config: provider,
@@ -94,6 +98,7 @@ class Service:
             bulkheads=Bulkheads(clock),
             retries=Retries(clock, random.Random(1)),
             ledger=Ledger(self.store, clock, self.telemetry),
+            request_limits=RequestLimits(self.request_limits),
             store=self.store,
             clock=clock,
             time_limits=TimeLimits(total_s=total_s),
@@ -314,4 +319,20 @@ async def test_no_provider_is_asked_while_nothing_can_be_recorded() -> None:
 
     assert isinstance(await Service(provider, store=store).refusal("a"), StorageUnavailable)
 
+    assert provider.asked == []
+
+
+async def test_texts_beyond_a_rate_limit_are_refused_before_a_model_is_chosen_and_recorded() -> (
+    None
+):
+    provider = Embedding()
+    service = Service(provider)
+    service.request_limits.limited.add(ALICE.tenant_id)
+    service.request_limits.refusal = LimitReached("Used up.", retry_after_s=1.5)
+
+    with pytest.raises(LimitReached):
+        await service.embed("one", model="nobody/has-this")
+
+    (refused,) = service.store.settled
+    assert (refused.error_code, refused.model) == (ErrorCode.RATE_LIMITED, "")
     assert provider.asked == []

@@ -1,4 +1,4 @@
-"""Errors that are met on one replica and told on another."""
+"""Errors: told on another replica than they were met on, and how long to wait."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from assistant.errors import (
     AssistantError,
     InternalError,
+    LimitReached,
     ModelMissing,
     NotFound,
     ProviderUnavailable,
@@ -36,3 +37,10 @@ def test_an_error_that_was_met_elsewhere_is_the_most_general_one_of_its_code(
     assert type(again) is told
     assert (again.code, again.message) == (met.code, met.message)
     assert again.retry_after_s == met.retry_after_s
+
+
+def test_whole_milliseconds_stay_what_they_are_and_parts_of_one_are_rounded_up() -> None:
+    waits_ms = range(1, 100_000)
+    kept = [LimitReached("", retry_after_s=ms / 1000).retry_after_ms for ms in waits_ms]
+    assert kept == list(waits_ms)
+    assert LimitReached("", retry_after_s=0.0010001).retry_after_ms == 2

@@ -47,7 +47,13 @@ def setup() -> Setup:
 
 async def test_a_key_identifies_whom_it_was_made_for(setup: Setup) -> None:
     key, secret = await setup.create()
-    expected = Caller("acme", None, "reports", frozenset({Scope.COMPLETE, Scope.USAGE_READ}))
+    expected = Caller(
+        tenant_id="acme",
+        user_id=None,
+        service_id="reports",
+        scopes=frozenset({Scope.COMPLETE, Scope.USAGE_READ}),
+        api_key_id=str(key.id),
+    )
     assert await setup.keys.verify(secret) == expected == key.caller
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import pytest
 
@@ -71,6 +72,20 @@ async def test_a_model_without_a_row_is_seen_but_not_allowed() -> None:
 
     assert found.models["ollama/new"].is_available
     assert not found.models["ollama/new"].is_allowed
+
+
+@pytest.mark.parametrize(("is_local", "price"), [(True, Decimal(0)), (False, None)])
+async def test_a_model_without_a_row_costs_nothing_at_home_and_who_knows_what_elsewhere(
+    *, is_local: bool, price: Decimal | None
+) -> None:
+    rows = catalog(model("host/a"))
+    host = replace(rows.providers["host"], is_local=is_local)
+    store = FakeModelStore(replace(rows, providers={"host": host}))
+    listing = Listing(models=[DiscoveredModel("new")])
+
+    found = (await Models(store, lambda _config: listing, 30.0).catalog("t")).models["host/new"]
+
+    assert (found.input_price, found.output_price) == (price, price)
 
 
 async def test_a_provider_that_comes_up_is_seen_soon_and_one_that_goes_down_is_left_alone() -> None:

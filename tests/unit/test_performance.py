@@ -18,8 +18,9 @@ from assistant.domain.performance import (
     PromptPerformance,
 )
 from assistant.domain.usage import UsagePeriod, UsageWindow, window_of
+from assistant.services.periods import Periods
 from assistant.services.prompt_reports import PromptReports
-from tests.unit.fakes import FakeClock
+from tests.unit.fakes import FakeClock, FakeTenantSettings
 
 PROMPT, FIRST = UUID(int=1), UUID(int=2)
 CLOCK = FakeClock()
@@ -95,7 +96,7 @@ class FakePerformance:
 
 async def test_reports_are_of_the_tenants_own_requests_up_to_now() -> None:
     store = FakePerformance()
-    reports = PromptReports(store, CLOCK)
+    reports = PromptReports(store, Periods(FakeTenantSettings(), CLOCK))
 
     figures = await reports.performance("acme", [PROMPT], UsagePeriod.LAST_30_DAYS)
     latencies = await reports.latencies("acme", [PROMPT], UsagePeriod.LAST_30_DAYS)

@@ -27,7 +27,6 @@ from assistant.services.cache_keeper import CacheLimits
 from assistant.services.stakes import (
     LEAST_OUTPUT_TOKENS,
     USUAL_OUTPUT_TOKENS,
-    cost_of,
     most_prompt_tokens,
     stake_of,
 )
@@ -94,7 +93,7 @@ def test_an_answer_of_a_length_that_was_asked_for_is_all_or_nothing() -> None:
     )
 
     assert (stake.output_tokens, stake.least_output_tokens) == (100, 100)
-    assert cost_of(stake) == Decimal("0.0011")
+    assert stake.cost == Decimal("0.0011")
 
 
 def test_an_answer_of_an_open_length_is_as_long_as_usual_and_may_be_shorter() -> None:
@@ -126,7 +125,7 @@ def test_nobody_knows_what_a_model_without_a_price_may_cost() -> None:
     unknown = model("openai/a", is_local=False, input_price=None, output_price=None)
     stake = stake_of(unknown, prompt_tokens=9, expected_prompt_tokens=5, asked_output_tokens=1)
 
-    assert cost_of(stake) is None
+    assert stake.cost is None
 
 
 # --------------------------------------------------------------------------- calls
@@ -243,7 +242,7 @@ async def test_a_fallback_is_held_for_beside_what_was_used_before_it() -> None:
 
     assert asked.error is None
     assert asked.outcomes == [("openai/a", FAILED), ("openai/b", SUCCEEDED)]
-    first, second = (cost_of(stake) for stake in purse_of(world).stakes)
+    first, second = (stake.cost for stake in purse_of(world).stakes)
     assert first is not None and second is not None and second > 2 * first
     assert purse_of(world).asked[1] == ("openai/b", True)
     assert purse_of(world).held == {}

@@ -119,6 +119,37 @@ async def test_cheapest_goes_by_what_this_request_will_cost() -> None:
     )
 
 
+@pytest.mark.parametrize("strategy", [CHEAPEST, CLOUD_FIRST, CLOUD_ONLY])
+async def test_what_nobody_has_priced_is_taken_to_be_the_dearest(
+    strategy: RoutingStrategy,
+) -> None:
+    desk = Desk(
+        cloud("openai/unknown", input_price=None, output_price=None, preference=1),
+        cloud("openai/half", input_price=None, preference=2),
+        cloud("openai/dear", 1_000, preference=3),
+        cloud("openai/free", 0, preference=4),
+    )
+
+    assert await desk.ids(strategy=strategy) == (
+        "openai/free",
+        "openai/dear",
+        "openai/unknown",
+        "openai/half",
+    )
+
+
+async def test_a_route_says_that_nobody_knows_what_a_model_costs() -> None:
+    desk = Desk(cloud("openai/a", input_price=None), cloud("openai/b", 1))
+
+    unknown, known = sorted((await desk.explain()).considered, key=lambda weighed: weighed.model.id)
+
+    assert unknown.estimated_cost is None
+    assert unknown.is_eligible
+    assert unknown.reason.endswith("; nobody has said what it costs")
+    assert known.estimated_cost is not None
+    assert "costs" not in known.reason
+
+
 async def test_cheapest_goes_by_each_models_own_count() -> None:
     tokens = CountsByModel(tokens={"openai/wordy": 4_000})
     desk = Desk(

@@ -250,3 +250,18 @@ def test_two_telemetries_in_one_process_do_not_share_counts() -> None:
     one, two = PrometheusTelemetry(), PrometheusTelemetry()
     one.completion_settled(ANSWERED)
     assert sample(two, "assistant_requests_total", "SUCCEEDED", PAID, "", "MISS") is None
+
+
+def test_calls_without_a_price_are_counted_by_their_provider() -> None:
+    unpriced = Attempt(
+        "rented", "rented/x", AttemptOutcome.SUCCEEDED, 1, usage=TokenUsage(7, 3, is_priced=False)
+    )
+    telemetry = PrometheusTelemetry()
+    telemetry.completion_settled(
+        replace(ANSWERED, decision=Decision(attempts=(unpriced, *ANSWERED.decision.attempts)))
+    )
+
+    name = "assistant_unpriced_attempts_total"
+    assert {
+        labels: count for (metric, labels), count in exported(telemetry).items() if metric == name
+    } == {frozenset({"rented"}): 1}

@@ -29,6 +29,7 @@ from assistant.services.ledger import Ledger
 from assistant.services.models import Models
 from assistant.services.prompts import Prompts
 from assistant.services.ranking import Ranking
+from assistant.services.request_limits import RequestLimits
 from assistant.services.retries import Retries
 from assistant.services.routing import Router
 from assistant.services.selection import Selector
@@ -43,6 +44,7 @@ from tests.unit.fakes import (
     FakeLedgerStore,
     FakeModelStore,
     FakeProvider,
+    FakeRequestLimits,
     FakeTelemetry,
     FakeTokens,
     catalog,
@@ -74,6 +76,7 @@ class World:
     groups: Sequence[ModelGroup] = ()
     max_concurrency: int = 256
     store: FakeLedgerStore = field(default_factory=FakeLedgerStore)
+    request_limits: FakeRequestLimits = field(default_factory=FakeRequestLimits)
     telemetry: FakeTelemetry = field(default_factory=FakeTelemetry)
     tokens: FakeTokens = field(default_factory=FakeTokens)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -136,6 +139,7 @@ class World:
         )
         self.flow = Completions(
             ledger=self.ledger,
+            request_limits=RequestLimits(self.request_limits),
             prompts=Prompts(self.prompts),  # type: ignore[arg-type] - most name no prompt
             models=models,
             router=router,

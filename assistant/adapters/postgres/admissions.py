@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias, assert_never
+from typing import Any, Final, Literal, TypeAlias, assert_never
 
 from assistant.domain.budget import Admission, BudgetPeriod, LimitScope, Stake
-from assistant.domain.caller import Caller
+from assistant.domain.completion import Completion
+from assistant.domain.identifier import time_of
 from assistant.domain.money import in_words
 from assistant.errors import BudgetExceeded, EntryReaped, LimitReached, PriceUnknown
 
 _Verdict: TypeAlias = Literal["ADMITTED", "BUDGET", "RATE", "UNPRICED", "REAPED"]
-_WHOSE = {
+WHOSE: Final = {
     LimitScope.GLOBAL: "of all together",
     LimitScope.SERVICE: "of the service",
     LimitScope.USER: "of the user",
@@ -23,10 +24,13 @@ _PER = {BudgetPeriod.DAY: "day", BudgetPeriod.WEEK: "week", BudgetPeriod.MONTH: 
 
 
 def stake_row(
-    caller: Caller, stake: Stake, *, is_more: bool, may_be_unpriced: bool
+    completion: Completion, stake: Stake, *, is_more: bool, may_be_unpriced: bool
 ) -> dict[str, Any]:
-    """``stake`` as JSON, beside the completion's row."""
-    return {
+    """What is asked for ``completion``, as JSON."""
+    caller = completion.caller
+    return _who(completion) | {
+        "user_id": caller.user_id,
+        "service_id": caller.service_id,
         "api_key_id": caller.api_key_id,
         "stake_prompt": stake.prompt_tokens,
         "stake_output": stake.output_tokens,
@@ -36,6 +40,23 @@ def stake_row(
         "expected_tokens": stake.expected_tokens,
         "may_be_unpriced": may_be_unpriced,
         "is_more": is_more,
+    }
+
+
+def used_row(completion: Completion) -> dict[str, Any]:
+    """What ``completion`` used of what it held, as JSON."""
+    return _who(completion) | {
+        "prompt_tokens": completion.usage.prompt_tokens,
+        "completion_tokens": completion.usage.completion_tokens,
+        "cost": str(completion.usage.cost),
+    }
+
+
+def _who(completion: Completion) -> dict[str, Any]:
+    return {
+        "tenant_id": completion.caller.tenant_id,
+        "id": str(completion.id),
+        "created_at": time_of(completion.id).isoformat(),
     }
 
 
@@ -68,12 +89,12 @@ def _budget_exceeded(details: Mapping[str, Any], model: str) -> BudgetExceeded:
     amount, left = Decimal(details["amount"]), Decimal(details["left"])
     resets_at = datetime.fromisoformat(details["ends_at"])
     return BudgetExceeded(
-        f"The budget {_WHOSE[scope]} of {in_words(amount)} per {_PER[period]} has {in_words(left)} "
+        f"The budget {WHOSE[scope]} of {in_words(amount)} per {_PER[period]} has {in_words(left)} "
         f"left, which is less than an answer of {model} may cost. It resets at "
         f"{resets_at:%Y-%m-%dT%H:%M:%SZ}. Lower maxTokens, use a cheaper model, or ask an "
         "administrator to raise it.",
         retry_after_s=details["retry_after_ms"] / 1000,
-        details=_named(scope, details["subject"])
+        details=named(scope, details["subject"])
         | {
             "period": period.value,
             "limit": str(amount),
@@ -86,12 +107,13 @@ def _budget_exceeded(details: Mapping[str, Any], model: str) -> BudgetExceeded:
 def _limit_reached(details: Mapping[str, Any], stake: Stake) -> LimitReached:
     scope, after_ms = LimitScope(details["scope"]), details["retry_after_ms"]
     return LimitReached(
-        f"The rate limit {_WHOSE[scope]} of {details['per_minute']:,} tokens per minute is used "
+        f"The rate limit {WHOSE[scope]} of {details['per_minute']:,} tokens per minute is used "
         f"up: this takes about {stake.expected_tokens:,}. Try again in {after_ms / 1000:.1f} s.",
         retry_after_s=after_ms / 1000,
-        details=_named(scope, details["subject"]) | {"measure": "TOKENS"},
+        details=named(scope, details["subject"]) | {"measure": "TOKENS"},
     )
 
 
-def _named(scope: LimitScope, subject: str) -> dict[str, str]:
+def named(scope: LimitScope, subject: str) -> dict[str, str]:
+    """Whom a refusal is about, as clients read it; an empty ``subject``: a whole tenant."""
     return {"scope": scope.value} | ({"subject": subject} if subject else {})

@@ -84,7 +84,11 @@ def _key_of(row: Row[Any]) -> ApiKey:
     return ApiKey(
         id=row.id,
         caller=Caller(
-            row.tenant_id, row.user_id, row.service_id, parse_scopes(" ".join(row.scopes))
+            row.tenant_id,
+            row.user_id,
+            row.service_id,
+            parse_scopes(" ".join(row.scopes)),
+            api_key_id=str(row.id),
         ),
         name=row.name,
         prefix=row.prefix,

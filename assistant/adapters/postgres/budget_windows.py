@@ -15,6 +15,12 @@ _BEGIN = text(
     "CAST(:subjects AS text[]), CAST(:starts AS timestamptz[]))"
 )
 
+HOLD_LEDGER = text("SELECT pg_advisory_xact_lock(hashtextextended(:tenant_id, 4837201567))")
+"""Until the transaction ends, nothing of the tenant's is opened or settled.
+
+The first statement of whoever removes windows: its rows are locked in no order.
+"""
+
 
 class BudgetWindows:
     """Begins windows, those of a tenant one statement after the other.

@@ -1,4 +1,4 @@
-"""A connection that a part of the cache has to itself."""
+"""A connection that a part of the service has to itself, for what may be lost in a crash."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ class _NoAnswer(StorageUnavailable):
 class CacheConnection:
     """Runs one statement after the other; connects when there is one to run, also anew."""
 
-    def __init__(self, database: Database, *, timeout_s: float) -> None:
-        """``timeout_s`` bounds each statement."""
+    def __init__(self, database: Database, *, timeout_s: float, whose: str = "The cache") -> None:
+        """``timeout_s`` bounds each statement; ``whose`` begins the sentence that refuses one."""
         self._database = database
+        self._whose = whose
         self._timeout_s = timeout_s
         self._connection: psycopg.AsyncConnection | None = None
         self._lock = asyncio.Lock()
@@ -96,7 +97,7 @@ class CacheConnection:
             # PostgreSQL's own message may quote a value, and with it what a model said.
             where = error.diag.constraint_name or error.diag.column_name or "no constraint"
             raise InternalError(
-                f"The cache refused a statement (SQLSTATE {error.sqlstate}, {where})."
+                f"{self._whose} refused a statement (SQLSTATE {error.sqlstate}, {where})."
             ) from None
         finally:
             if connection is not None and connection.closed and self._connection is connection:

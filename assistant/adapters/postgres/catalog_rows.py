@@ -15,6 +15,7 @@ from assistant.domain.model import (
     ProviderKind,
     RoutingStrategy,
     TaskType,
+    unsaid_price,
 )
 from assistant.domain.rule import RoutingRule
 
@@ -142,6 +143,7 @@ def provider_row(provider: ProviderConfig) -> dict[str, object]:
 
 def model_of(row: Row[Any], is_local: bool) -> Model:
     """The model in a row with MODEL_COLUMNS; ``is_local`` is its provider's."""
+    unsaid = unsaid_price(is_local=is_local)
     return Model(
         provider=row.provider,
         name=row.name,
@@ -149,8 +151,8 @@ def model_of(row: Row[Any], is_local: bool) -> Model:
         context_window=row.context_window,
         tasks=None if row.tasks is None else frozenset(map(TaskType, row.tasks)),
         max_output_tokens=row.max_output_tokens,
-        input_price=row.input_price,
-        output_price=row.output_price,
+        input_price=unsaid if row.input_price is None else row.input_price,
+        output_price=unsaid if row.output_price is None else row.output_price,
         cached_input_price=row.cached_input_price,
         is_local=is_local,
         is_allowed=row.is_allowed,

@@ -17,7 +17,8 @@ _FIND = text(
     """
     SELECT tenant_id, id, created_at, status, user_id, service_id, feature, prompt_version_id,
            model, text, finish_reason, prompt_tokens, completion_tokens, cached_tokens,
-           is_estimated, cost, cache, decision, latency_ms, error_code, json
+           reasoning_tokens, is_estimated, cost, is_priced, cache, decision, latency_ms, error_code,
+           json
     FROM completions
     WHERE tenant_id = :tenant_id AND operation = 'chat'
       AND id = ANY(CAST(:ids AS uuid[]))

@@ -17,11 +17,13 @@ import psycopg
 import structlog
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Job as QueuedJob
 from procrastinate.jobs import Status
 
 from assistant.adapters.postgres.connection import Database
+from assistant.adapters.postgres.errands import errand_app, retrieve, retrieve_when_done
 from assistant.adapters.postgres.errors import storage_errors
-from assistant.domain.job import Job
+from assistant.domain.job import Errand, Job
 from assistant.errors import StorageUnavailable
 
 log = structlog.get_logger(__name__)
@@ -32,6 +34,7 @@ _SET_PATH = "SET search_path TO assistant_jobs"
 # A time at which no worker was there is made up for until then, and left out after it.
 _MAX_DELAY_S = 3_600.0
 _MOST_ATTEMPTS = 3
+_MOST_ERRANDS_AT_ONCE = 4
 _DEAD_AFTER_HEARTBEATS = 3
 # A filter is not handed down to the loggers below.
 _LOGGERS = ("procrastinate.utils", "procrastinate.worker", "procrastinate.worker.worker")
@@ -43,8 +46,10 @@ class JobQueue:
     A run that fails or is cut off is tried again, at most twice; one whose process was killed, as
     soon as its heartbeats are missed. ``run`` is given a job's name, and logs its failures itself.
 
-    Each job has a queue of its own, so that replicas of another version leave alone what they do
-    not know.
+    ``errands`` are done as they are put into the queue, and take no job's place.
+
+    Each job and errand has a queue of its own, so that replicas of another version leave alone what
+    they do not know.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class JobQueue:
         database: Database,
         jobs: Sequence[Job],
         run: Callable[[str], Awaitable[object]],
+        errands: Sequence[Errand] = (),
         *,
         poll_interval_s: float = 5.0,
         heartbeat_interval_s: float = 10.0,
@@ -60,6 +66,8 @@ class JobQueue:
     ) -> None:
         self._run = run
         self._names = [job.name for job in jobs]
+        self._errands = {errand.name: errand for errand in errands}
+        self._errand_app = errand_app(errands)
         self._poll_interval_s = poll_interval_s
         self._heartbeat_interval_s = heartbeat_interval_s
         self._dead_after_s = _DEAD_AFTER_HEARTBEATS * heartbeat_interval_s
@@ -76,6 +84,7 @@ class JobQueue:
         """Run what is due, until cancelled; without a database, wait for it."""
         is_waiting = False
         await self._app.open_async(self._connection)
+        await self._errand_app.open_async(self._connection)
         try:
             while True:
                 try:
@@ -99,10 +108,40 @@ class JobQueue:
 
     async def _work_until_interrupted(self) -> None:
         losses = self._connection.losses
-        worker = asyncio.create_task(
-            self._app.run_worker_async(
-                queues=self._names,
-                concurrency=len(self._names),
+        workers = {self._start_worker(self._app, self._names, len(self._names))}
+        if self._errands:
+            workers.add(
+                self._start_worker(self._errand_app, [*self._errands], _MOST_ERRANDS_AT_ONCE)
+            )
+        try:
+            while not (ended := await self._wait(workers)):
+                if self._connection.losses != losses:
+                    # The end of a run may not have been written down, and would keep the next one
+                    # waiting for as long as this worker lives.
+                    return
+                await self._free_stalled()
+            for worker in ended:
+                worker.result()
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.wait(workers)
+            for worker in workers:
+                retrieve(worker)
+
+    async def _wait(self, workers: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+        """Those that have ended by themselves, if any has before it is time to look around."""
+        return (
+            await asyncio.wait(
+                workers, timeout=self._dead_after_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        )[0]
+
+    def _start_worker(self, app: App, queues: list[str], most_at_once: int) -> asyncio.Task[None]:
+        return asyncio.create_task(
+            app.run_worker_async(
+                queues=queues,
+                concurrency=most_at_once,
                 # A job may begin some seconds late: that saves a listening connection.
                 listen_notify=False,
                 fetch_job_polling_interval=self._poll_interval_s,
@@ -114,30 +153,33 @@ class JobQueue:
             ),
             name="job-worker",
         )
-        try:
-            while not (await asyncio.wait({worker}, timeout=self._dead_after_s))[0]:
-                if self._connection.losses != losses:
-                    # The end of a run may not have been written down, and would keep the next one
-                    # waiting for as long as this worker lives.
-                    return
-                await self._free_stalled()
-            worker.result()
-        finally:
-            worker.cancel()
-            await asyncio.wait({worker})
-            _retrieve(worker)
 
     async def _free_stalled(self) -> None:
         """End the runs whose worker is gone, and have them done again."""
         manager = self._app.job_manager
         stalled = await manager.get_stalled_jobs(seconds_since_heartbeat=self._dead_after_s)
         for run in stalled:
+            if run.task_name not in (*self._names, *self._errands):
+                continue  # those who know it see to it
             log.warning("job_stalled", job=run.task_name)
+            if run.task_name in self._errands:
+                await self._go_on(run)
+                continue
             attempt = run.task_kwargs.get("attempt")
             await self._again(run.task_name, attempt if isinstance(attempt, int) else 1)
             with suppress(ConnectorException):  # where another replica was quicker
                 await manager.finish_job(run, Status.FAILED, delete_job=True)
         await manager.prune_stalled_workers(self._dead_after_s)
+
+    async def _go_on(self, run: QueuedJob) -> None:
+        """Have a stalled errand done again, unless that was its last attempt."""
+        manager = self._app.job_manager
+        with suppress(ConnectorException):  # where another replica was quicker
+            if run.attempts < len(self._errands[run.task_name].pauses_s):
+                await manager.retry_job(run)
+            else:
+                log.error("errand_given_up", errand=run.task_name, **run.task_kwargs)
+                await manager.finish_job(run, Status.FAILED, delete_job=True)
 
     # ------------------------------------------------------------------------- a run
 
@@ -150,10 +192,7 @@ class JobQueue:
         self._app.periodic(cron=job.cron)(task)
 
     async def _run_due(self, name: str, attempt: int) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        # Without a database its end cannot be written down. That is seen to elsewhere.
-        task.add_done_callback(_retrieve)
+        retrieve_when_done()
         try:
             await self._run(name)
         except asyncio.CancelledError:
@@ -212,12 +251,6 @@ class _Connection:
                 raise
             self._opened = opened
         return self._opened
-
-
-def _retrieve(task: asyncio.Task[None]) -> None:
-    """Look at how a task ended, without which asyncio would complain of its error."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _is_no_outage(record: logging.LogRecord) -> bool:

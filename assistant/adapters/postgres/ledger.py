@@ -14,7 +14,7 @@ import psycopg
 import structlog
 from psycopg.rows import dict_row
 
-from assistant.adapters.postgres.admissions import admission_of, stake_row
+from assistant.adapters.postgres.admissions import admission_of, stake_row, used_row
 from assistant.adapters.postgres.budget_windows import BudgetWindows
 from assistant.adapters.postgres.completion_rows import completion_row
 from assistant.adapters.postgres.connection import Database
@@ -26,7 +26,7 @@ from assistant.errors import EntryReaped, InternalError, StorageUnavailable
 
 log = structlog.get_logger(__name__)
 
-_RECORD = "SELECT * FROM assistant_record(%s, %s, %s)"
+_RECORD = "SELECT * FROM assistant_record(%s, %s, %s, %s, %s)"
 _LEAVE = "SELECT assistant_leave(%s)"
 _REAPED = "REAPED"
 _WINDOWS = "WINDOWS"
@@ -59,6 +59,7 @@ class _Settling:
     is_reaped: bool = False
 
 
+_Parameters: TypeAlias = tuple[str, str, str, str, UUID]
 _Item: TypeAlias = _Opening | _Settling | None
 """What a group is made of; None says no more than that this process lives."""
 
@@ -69,12 +70,20 @@ class PostgresLedger:
     ``refuses_unpriced``: under a budget, models without a price are not called.
     """
 
-    def __init__(self, database: Database, *, refuses_unpriced: bool = True) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        refuses_unpriced: bool = True,
+        max_group: int = 512,
+        beat_interval_s: float = _BEAT_INTERVAL_S,
+    ) -> None:
         self._database = database
         self._refuses_unpriced = refuses_unpriced
+        self._beat_interval_s = beat_interval_s
         self._instance = uuid4()
         self._connection: psycopg.AsyncConnection | None = None
-        self._group = GroupCommit(self._write)
+        self._group = GroupCommit(self._write, max_group=max_group)
         self._windows = BudgetWindows(database)
         self._owed: dict[UUID, Completion] = {}
         self._beating: asyncio.Task[None] | None = None
@@ -133,7 +142,7 @@ class PostgresLedger:
     async def _beat(self) -> None:
         """Say again and again that this process lives, and settle what could not be settled."""
         while True:
-            await asyncio.sleep(_BEAT_INTERVAL_S)
+            await asyncio.sleep(self._beat_interval_s)
             with suppress(StorageUnavailable, InternalError):
                 await self._group.submit(None)
                 await self._settle_owed()
@@ -161,7 +170,9 @@ class PostgresLedger:
             if isinstance(i, _Opening) and i.completion.id not in settled
         }
         parameters = (
-            json.dumps([self._opened_row(opening) for opening in opened.values()]),
+            json.dumps([self._asked(opening) for opening in opened.values()]),
+            json.dumps([completion_row(opening.completion) for opening in opened.values()]),
+            json.dumps([used_row(settling.completion) for settling in settled.values()]),
             json.dumps([completion_row(settling.completion) for settling in settled.values()]),
             self._instance,
         )
@@ -179,15 +190,15 @@ class PostgresLedger:
             else:
                 opened[answer["id"]].answer = answer
 
-    def _opened_row(self, opening: _Opening) -> dict[str, Any]:
-        return completion_row(opening.completion) | stake_row(
-            opening.completion.caller,
+    def _asked(self, opening: _Opening) -> dict[str, Any]:
+        return stake_row(
+            opening.completion,
             opening.stake,
             is_more=opening.is_more,
             may_be_unpriced=not self._refuses_unpriced,
         )
 
-    async def _execute(self, parameters: tuple[str, str, UUID]) -> Collection[Mapping[str, Any]]:
+    async def _execute(self, parameters: _Parameters) -> Collection[Mapping[str, Any]]:
         if self._connection is None:
             self._connection = await self._database.connect()
         connection = self._connection
@@ -206,7 +217,7 @@ class PostgresLedger:
 
 
 async def _execute(
-    connection: psycopg.AsyncConnection, parameters: tuple[str, str, UUID]
+    connection: psycopg.AsyncConnection, parameters: _Parameters
 ) -> list[dict[str, Any]]:
     try:
         with storage_errors():

@@ -26,6 +26,9 @@ CACHE_CHANNEL = "assistant_cache"
 FLIGHT_CHANNEL = "assistant_flights"
 """Carries the keys of questions that somebody follows, and those of which there is news."""
 
+BUDGET_ALERT_CHANNEL = "assistant_budget_alerts"
+"""Carries the steps of budgets that were reached."""
+
 EVERYTHING = ""
 """Stands for "anything may have changed": yielded whenever notifications may have been missed."""
 

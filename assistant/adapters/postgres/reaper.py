@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 from sqlalchemy import text
 
@@ -13,11 +15,19 @@ SILENCE_S = 30.0
 """Who was not heard of for so long is gone: six times as long as it takes to say that one lives."""
 
 _AT_ONCE = 200
+# A machine that slept, the database's or everybody's, was silent as well: who lives says so in this.
+_PATIENCE_S = 10.0
+_SILENT = text(
+    "SELECT count(*) FROM ledger_instances "
+    "WHERE heard_at < clock_timestamp() - make_interval(secs => :silence_s)"
+)
 _REAP = text("SELECT * FROM assistant_reap(make_interval(secs => :silence_s), :most)")
 _TIDY = text("SELECT assistant_tidy_budgets()")
 
 
-async def reap(database: Database, silence_s: float = SILENCE_S) -> str:
+async def reap(
+    database: Database, *, silence_s: float = SILENCE_S, patience_s: float = _PATIENCE_S
+) -> str:
     """Charge what dead processes' completions may have cost at most; what was done, in one line.
 
     They are found failed from then on. Each is settled once: a process that was taken for dead and
@@ -25,11 +35,17 @@ async def reap(database: Database, silence_s: float = SILENCE_S) -> str:
 
     Raises: StorageUnavailable.
     """
+    async with database.transaction() as connection:
+        silent = (await connection.execute(_SILENT, {"silence_s": silence_s})).scalar_one()
+    if silent:
+        await asyncio.sleep(patience_s)
     reaped = 0
     is_over = False
     while not is_over:
         async with database.transaction() as connection:
-            found = list(await connection.execute(_REAP, {"silence_s": silence_s, "most": _AT_ONCE}))
+            found = list(
+                await connection.execute(_REAP, {"silence_s": silence_s, "most": _AT_ONCE})
+            )
         for row in found:
             log.warning("completion_reaped", completion_id=str(row.id))
         reaped += len(found)

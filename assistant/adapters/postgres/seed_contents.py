@@ -49,9 +49,7 @@ def model_content(model: Model) -> JsonObject:
         "output_price": _exact(model.output_price),
         "is_allowed": model.is_allowed,
         "preference": model.preference,
-        "cached_input_price": (
-            None if model.cached_input_price is None else _exact(model.cached_input_price)
-        ),
+        "cached_input_price": _exact(model.cached_input_price),
     }
 
 
@@ -129,6 +127,6 @@ def content_hash(content: JsonObject) -> bytes:
     return hashlib.sha256(json.dumps(said).encode()).digest()
 
 
-def _exact(price: Decimal) -> str:
+def _exact(price: Decimal | None) -> str | None:
     """The same text for 0.1 and 0.10."""
-    return f"{price.normalize():f}"
+    return None if price is None else f"{price.normalize():f}"

@@ -36,7 +36,10 @@ _COUNTS = (
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
     "output_tokens",
+    "thinking_tokens",
 )
+_THOUGHTS = _COUNTS[-1]
+"""Stands among ``output_tokens_details``, and is a count of tokens that ``output_tokens`` has too."""
 
 
 @dataclass(slots=True)
@@ -114,7 +117,7 @@ class AnswerReader:
 
     def finished(self) -> GenerationFinished:
         """How the answer ended. Tokens that were read from the cache or written to it are prompt
-        tokens, which Anthropic counts apart from the others.
+        tokens, which Anthropic counts apart from the others; thoughts are among those of the answer.
 
         Raises: ProviderUnavailable where it broke off.
         """
@@ -130,6 +133,7 @@ class AnswerReader:
             prompt_tokens=prompt_tokens or None,
             completion_tokens=counts.get("output_tokens"),
             cached_tokens=counts.get("cache_read_input_tokens"),
+            reasoning_tokens=self._reasoning_tokens(),
         )
 
     # ---------------------------------------------------------------- content
@@ -213,10 +217,17 @@ class AnswerReader:
         """Later counts replace earlier ones: they are sums."""
         usage = holder.get("usage")
         if isinstance(usage, dict):
+            details = usage.get("output_tokens_details")
             for name in _COUNTS:
                 count = usage.get(name)
+                if name == _THOUGHTS:
+                    count = details.get(name) if isinstance(details, dict) else None
                 if type(count) is int and count >= 0:
                     self._counts[name] = count
+
+    def _reasoning_tokens(self) -> int | None:
+        thoughts, answered = self._counts.get(_THOUGHTS), self._counts.get("output_tokens")
+        return None if not thoughts or answered is None else min(thoughts, answered)
 
 
 def parse_answer(data: bytes) -> JsonObject:

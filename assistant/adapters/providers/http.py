@@ -90,10 +90,12 @@ class HttpClient:
         path: str,
         *,
         limits: TimeLimits,
-        body: JsonObject | None = None,
+        body: JsonObject | bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> HttpResponse:
         """Send a request; returns when the response's headers are there, whatever its status.
+
+        ``body`` is sent as JSON; as it is where it is in bytes, for who has signed them.
 
         The caller closes the response. Cancelling closes the connection at once.
         Raises: ProviderUnavailable, ProviderTimeout, InvalidResponse.
@@ -101,11 +103,12 @@ class HttpClient:
         assert self._session is not None, "the client is used inside `async with` only"
         clock = Clock(lambda: f"{peer.name} at {peer.address}", limits)
         headers = dict(headers or {})
-        data = None
+        data = body if isinstance(body, bytes) else None
         if body is not None:
-            # Escaped to ASCII: a lone surrogate in a text cannot break the encoding.
-            data = json.dumps(body, separators=(",", ":")).encode("ascii")
             headers["Content-Type"] = "application/json"
+            if data is None:
+                # Escaped to ASCII: a lone surrogate in a text cannot break the encoding.
+                data = json.dumps(body, separators=(",", ":")).encode("ascii")
         try:
             async with asyncio.timeout_at(clock.deadline()):
                 response = await self._session.request(

@@ -95,14 +95,13 @@ class Answer:
         if self._reason in _FAILURES:
             raise ProviderUnavailable(f"{self._host} gave up its answer ({self._reason}).")
         usage = self._usage or {}
-        details = usage.get("prompt_tokens_details")
+        completion_tokens, reasoning_tokens = _answer_counts(usage)
         return GenerationFinished(
             finish_reason=self._finish_reason(self._reason),
             prompt_tokens=count_of(usage.get("prompt_tokens")),
-            completion_tokens=count_of(usage.get("completion_tokens")),
-            cached_tokens=count_of(details.get("cached_tokens"))
-            if isinstance(details, dict)
-            else None,
+            completion_tokens=completion_tokens,
+            cached_tokens=_detail(usage, "prompt_tokens_details", "cached_tokens"),
+            reasoning_tokens=reasoning_tokens,
         )
 
     def _finish_reason(self, reason: str) -> FinishReason:
@@ -190,6 +189,27 @@ class Answer:
 
     def _odd(self, what: str) -> InvalidResponse:
         return InvalidResponse(f"{self._host}'s answer has {what}.")
+
+
+def _answer_counts(usage: JsonObject) -> tuple[int | None, int | None]:
+    """Tokens of the answer, and those of them that were thoughts; never more than all.
+
+    OpenAI counts thoughts among the tokens of the answer, xAI beside them: then the total says so.
+    Source: https://docs.x.ai/docs/key-information/consumption-and-rate-limits
+    """
+    completion = count_of(usage.get("completion_tokens"))
+    reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
+    if reasoning is None:
+        return completion, None
+    beside = (count_of(usage.get("prompt_tokens")) or 0) + (completion or 0) + reasoning
+    if usage.get("total_tokens") == beside:
+        return (completion or 0) + reasoning, reasoning
+    return completion, None if completion is None else min(reasoning, completion)
+
+
+def _detail(usage: JsonObject, name: str, field: str) -> int | None:
+    details = usage.get(name)
+    return count_of(details.get(field)) if isinstance(details, dict) else None
 
 
 def count_of(value: JsonValue) -> int | None:

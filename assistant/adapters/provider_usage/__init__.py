@@ -1,0 +1,1 @@
+"""What providers say of our usage: the files that one gets from their APIs and pages."""

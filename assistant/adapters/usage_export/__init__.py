@@ -1,0 +1,1 @@
+"""Usage as files that other programs read: the same columns in every format."""
