@@ -6,7 +6,7 @@ from assistant.domain.completion import InterruptionPolicy
 from assistant.domain.route import Candidate
 from assistant.errors import SchemaViolated
 from assistant.services.failover import Failover
-from assistant.services.ledger import LedgerEntry
+from assistant.services.ledger_entry import LedgerEntry
 from assistant.services.response_schema import ResponseSchema, repair_messages
 from assistant.services.selection import on_interruption_of, response_schema_of
 from assistant.services.work import Emit

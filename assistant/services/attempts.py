@@ -36,7 +36,7 @@ from assistant.errors import (
 from assistant.services.bulkheads import Bulkheads
 from assistant.services.circuits import Circuits
 from assistant.services.latencies import Latencies
-from assistant.services.ledger import LedgerEntry
+from assistant.services.ledger_entry import LedgerEntry
 from assistant.services.unpriced_use import UnpricedUse
 
 log = structlog.get_logger(__name__)

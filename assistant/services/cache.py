@@ -30,7 +30,7 @@ from assistant.services.cache_reader import CacheReader
 from assistant.services.cache_uses import CacheUses
 from assistant.services.flights import Flight, Found
 from assistant.services.inquiries import REFRESHED, Ask, Inquiries, exact_verdict
-from assistant.services.ledger import LedgerEntry
+from assistant.services.ledger_entry import LedgerEntry
 from assistant.services.replay import tell
 from assistant.services.routing import Router, Standing
 from assistant.services.selection import is_ruled

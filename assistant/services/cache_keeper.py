@@ -17,7 +17,7 @@ from assistant.domain.ports import CacheStore, Clock, FlightStore, ModelCatalog,
 from assistant.errors import StorageUnavailable
 from assistant.services.cache_keys import Question
 from assistant.services.cache_memory import CacheMemory
-from assistant.services.ledger import LedgerEntry
+from assistant.services.ledger_entry import LedgerEntry
 
 log = structlog.get_logger(__name__)
 

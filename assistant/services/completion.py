@@ -15,7 +15,8 @@ from assistant.domain.tokens import TokenCount
 from assistant.errors import RequestError, UpstreamError
 from assistant.services.answers import Answers
 from assistant.services.cache import Cache
-from assistant.services.ledger import Ledger, LedgerEntry
+from assistant.services.ledger import Ledger
+from assistant.services.ledger_entry import LedgerEntry
 from assistant.services.models import Models
 from assistant.services.prompts import Prompts, render_request
 from assistant.services.request_limits import RequestLimits

@@ -39,7 +39,7 @@ from assistant.errors import (
 from assistant.services.attempts import Attempts, Deadline
 from assistant.services.hedging import HedgeBudget, race
 from assistant.services.latencies import Latencies
-from assistant.services.ledger import LedgerEntry
+from assistant.services.ledger_entry import LedgerEntry
 from assistant.services.retries import Retries
 from assistant.services.seam import Seam
 from assistant.services.selection import on_interruption_of, parameters_of

@@ -13,7 +13,7 @@ from assistant.domain.cache import CachedAnswer, CacheOutcome, CacheVerdict
 from assistant.domain.completion import CompletionStarted, ProgressEvent, TextDelta
 from assistant.domain.model import Model
 from assistant.errors import AdmissionRefused, AssistantError, CompletionCancelled, InternalError
-from assistant.services.ledger import LedgerEntry
+from assistant.services.ledger_entry import LedgerEntry
 from assistant.services.work import Emit
 
 # How far the quickest of those aboard may be behind before the provider is read no faster.

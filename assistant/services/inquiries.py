@@ -31,7 +31,7 @@ from assistant.services.cache_memory import CacheMemory
 from assistant.services.cache_reader import Admits, CacheReader, age_ms
 from assistant.services.cache_uses import CacheUses
 from assistant.services.flights import Flight, Found
-from assistant.services.ledger import LedgerEntry
+from assistant.services.ledger_entry import LedgerEntry
 from assistant.services.replay import going_on, tell_all
 from assistant.services.routing import Router, Standing
 from assistant.services.selection import parameters_of

@@ -13,7 +13,7 @@ from assistant.domain.completion import (
 )
 from assistant.errors import ErrorCode
 from assistant.services.flights import Flight, pieces
-from assistant.services.ledger import LedgerEntry
+from assistant.services.ledger_entry import LedgerEntry
 from assistant.services.work import Emit
 
 

@@ -19,7 +19,7 @@ from assistant.domain.tokens import estimate_tokens
 from assistant.domain.values import JsonObject
 from assistant.errors import ErrorCode
 from assistant.services.attempts import Deadline
-from assistant.services.ledger import LedgerEntry
+from assistant.services.ledger_entry import LedgerEntry
 from assistant.services.seam import Seam
 
 Emit: TypeAlias = Callable[[ProgressEvent], Awaitable[None]]

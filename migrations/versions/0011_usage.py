@@ -16,7 +16,7 @@ ME = "current_setting('assistant.tenant_id', true)"
 # By the hour: of users, and of all who call through a service. By the day: of users as a whole, so
 # that the most active ones are found without reading what each of them used each model for.
 KEYS = {
-    "usage_hours": ("user_id", "hour", "service_id", "feature", "model"),
+    "usage_hours": ("user_id", "hour", "feature", "model"),
     "usage_service_hours": ("service_id", "hour", "feature", "model"),
     "usage_user_days": ("user_id", "day"),
 }

@@ -110,7 +110,7 @@ ROWS = {
     # A row of usage, as above, adds to others of these.
     "usage_hours": (
         "INSERT INTO usage_hours VALUES "
-        "(:tenant, 'u', now(), 's', 'f', 'm', 0, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0)"
+        "(:tenant, 'u', now(), 'f', 'm', 0, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0)"
     ),
     "usage_service_hours": (
         "INSERT INTO usage_service_hours VALUES "

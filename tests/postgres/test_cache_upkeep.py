@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from assistant.adapters.postgres import migrate
 from assistant.adapters.postgres.cache import PostgresCache
 from assistant.adapters.postgres.cache_upkeep import PostgresCacheUpkeep
 from assistant.adapters.postgres.connection import Database
@@ -284,43 +283,6 @@ async def test_answers_from_the_cache_make_a_version_no_cheaper(
 
     kept = "SELECT sum(cost), sum(ended_cost) FROM prompt_version_hours"
     assert await execute(urls, kept) == [(Decimal("0.625"), Decimal("1.625"))]
-
-
-async def test_a_replica_that_knows_nothing_of_saved_tokens_still_settles(
-    urls: DatabaseUrls, ledger: PostgresLedger
-) -> None:
-    """As those do that are replaced one after the other while the database is new already."""
-    await ledger.settle(succeeded(running()))
-    async with await connect(urls.superuser) as connection:
-        await connection.execute(
-            """
-            SELECT assistant_settle(json_agg(to_jsonb(u) - 'saved_tokens' || jsonb_build_object(
-                'id', gen_random_uuid(), 'text', '', 'decision', '{}'::jsonb)))
-            FROM usage_logs AS u
-            """
-        )
-
-    assert len(await execute(urls, "SELECT id FROM usage_logs")) == 2
-
-
-async def test_the_step_down_and_up_keeps_the_usage(
-    fresh: DatabaseUrls,
-) -> None:
-    database = Database(fresh.service, pool_size=2)
-    ledger = PostgresLedger(database)
-    await ledger.start()
-    saved = Decision(saved_tokens=7, saved_cost=Decimal(1))
-    await ledger.settle(succeeded(running(), decision=saved))
-
-    await migrate.downgrade(fresh.owner, "0007")
-    await ledger.settle(succeeded(running(), decision=saved))
-    await migrate.upgrade(fresh.owner)
-    await ledger.settle(succeeded(running(), decision=saved))
-
-    await ledger.close()
-    await database.close()
-    kept = await execute(fresh, "SELECT saved_tokens, saved_cost FROM usage_logs ORDER BY id")
-    assert kept == [(0, 1), (0, 1), (7, 1)]
 
 
 # ------------------------------------------------------------------------------- warming

@@ -184,7 +184,7 @@ async def test_a_settlement_of_last_month_that_comes_late_has_its_place(
 
     async with await connect(urls.superuser) as connection:
         cursor = await connection.execute("SELECT count(*) FROM usage_logs")
-        assert await cursor.fetchone() == (1,)
+        assert await cursor.fetchone() == (2,)
 
 
 async def test_a_month_made_later_has_the_index_of_prompts_and_counts_as_all_do(

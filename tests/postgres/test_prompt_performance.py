@@ -212,7 +212,10 @@ async def test_the_total_is_that_of_all_versions(
 async def test_sums_by_the_hour_are_those_of_the_rows_and_a_view_adds_them_up(
     world: World, urls: DatabaseUrls
 ) -> None:
-    counts = "prompt_version_id IS NOT NULL AND operation = 'chat' AND feature IS DISTINCT FROM %s"
+    counts = (
+        "attempt = 0 AND prompt_version_id IS NOT NULL AND operation = 'chat' "
+        "AND feature IS DISTINCT FROM %s"
+    )
     async with await connect(urls.superuser) as connection:
         kept = await connection.execute(
             "SELECT tenant_id, prompt_version_id, hour, sum(requests), sum(succeeded), "
