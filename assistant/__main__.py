@@ -22,7 +22,7 @@ from assistant.adapters.server import DrainingServer, bind
 from assistant.api.schema import create_schema
 from assistant.app import StartupError, check_startable, create_app, database
 from assistant.budgets_command import budgets, limits
-from assistant.command_line import run, settings_or_end
+from assistant.command_line import Commands, run, settings_or_end
 from assistant.jobs_command import jobs
 from assistant.prompts_command import prompts
 from assistant.services.api_keys import ApiKeys
@@ -38,6 +38,7 @@ _LISTEN_ADVICE = {
 }
 
 cli = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -196,7 +196,7 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
 
             request_limit_store = PostgresRequestLimits(db)
             stack.push_async_callback(request_limit_store.close)
-            request_limits = RequestLimits(request_limit_store)
+            request_limits = RequestLimits(request_limit_store, clock)
 
             prompts = Prompts(PostgresPrompts(db))
             catalog_store = PostgresModels(db)
@@ -366,7 +366,7 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
                 ),
                 budget_alerts=budget_alerts,
                 budgets=Budgets(PostgresBudgets(db), PostgresTenantSettings(db), clock),
-                rate_limits=RateLimits(PostgresRateLimits(db), clock),
+                rate_limits=RateLimits(PostgresRateLimits(db), PostgresApiKeys(db), clock),
                 circuits=circuits,
                 jobs=jobs,
                 telemetry=telemetry,

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
-from assistant.domain.budget import BudgetAccount, LimitScope
+from assistant.domain.budget import BudgetAccount, BudgetPeriod, BudgetStanding, LimitScope
 from assistant.domain.rate_limit import RateLimitLevel
-
-_EACH = "(each)"
-_ALL = "(all)"
 
 
 def budget_json(account: BudgetAccount) -> Mapping[str, object]:
@@ -40,28 +38,50 @@ def budget_json(account: BudgetAccount) -> Mapping[str, object]:
     }
 
 
-def budget_table(accounts: Iterable[BudgetAccount]) -> str:
-    """A line for each budget; the limit with what was added to the running window."""
+def budget_table(accounts: Sequence[BudgetAccount]) -> str:
+    """A line for each budget; the limit with what was added to the running window.
+
+    When windows end is below: it is the same for all of a length, and lines are for 100 columns.
+    """
     rows = [
         [
             str(account.budget.id),
-            account.budget.scope.value,
-            _subject(account.budget.scope, account.budget.subject),
-            account.budget.period.value,
-            _digits(account.standing.limit),
+            _whom(account.budget.scope, account.budget.subject),
+            account.budget.period.lower(),
+            _limit(account.standing),
             _digits(account.standing.spent),
             _digits(account.standing.reserved),
             _digits(account.standing.remaining),
-            " ".join(_digits(step) for step in account.budget.alert_steps),
-            f"{account.standing.ends_at:%Y-%m-%d %H:%MZ}",
         ]
         for account in accounts
     ]
-    heads = [
-        "ID", "SCOPE", "SUBJECT", "WINDOW", "LIMIT", "SPENT", "RESERVED", "REMAINING", "ALERTS",
-        "RESETS",
-    ]  # fmt: skip
-    return _table(heads, rows, "no budgets")
+    heads = ["ID", "WHOM", "WINDOW", "LIMIT", "SPENT", "RESERVED", "REMAINING"]
+    return "\n".join([_table(heads, rows, "no budgets"), *_resets(accounts)])
+
+
+def budget_lines(account: BudgetAccount) -> str:
+    """A budget alone, with its alert steps."""
+    steps = ", ".join(_digits(step) for step in account.budget.alert_steps)
+    return f"{budget_table([account])}\nalerts at {steps} of the limit"
+
+
+def _limit(standing: BudgetStanding) -> str:
+    extra = "" if standing.extra is None else f" + {_digits(standing.extra)}"
+    return _digits(standing.amount) + extra
+
+
+def _resets(accounts: Iterable[BudgetAccount]) -> Iterable[str]:
+    """When each length of window ends, as the clocks of the tenant show it; nothing for no budget."""
+    ends = {account.budget.period: account for account in accounts}
+    if not ends:
+        return
+    zone = next(iter(ends.values())).time_zone
+    moments = (
+        f"{period.lower()} {ends[period].standing.ends_at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+        for period in BudgetPeriod
+        if period in ends
+    )
+    yield f"resets, in {zone}: {', '.join(moments)}"
 
 
 def limit_json(level: RateLimitLevel) -> Mapping[str, object]:
@@ -83,21 +103,23 @@ def limit_table(levels: Iterable[RateLimitLevel]) -> str:
     rows = [
         [
             str(level.limit.id),
-            level.limit.scope.value,
-            _subject(level.limit.scope, level.limit.subject),
-            level.limit.measure.value,
+            _whom(level.limit.scope, level.limit.subject),
+            level.limit.measure.lower(),
             f"{level.limit.capacity:,}",
             f"{level.limit.per_minute:,}",
             f"{level.available:,}",
         ]
         for level in levels
     ]
-    heads = ["ID", "SCOPE", "SUBJECT", "MEASURE", "CAPACITY", "PER MINUTE", "AVAILABLE"]
+    heads = ["ID", "WHOM", "MEASURE", "CAPACITY", "PER MINUTE", "AVAILABLE"]
     return _table(heads, rows, "no rate limits")
 
 
-def _subject(scope: LimitScope, subject: str | None) -> str:
-    return subject or (_ALL if scope is LimitScope.GLOBAL else _EACH)
+def _whom(scope: LimitScope, subject: str | None) -> str:
+    """In the words of the options: ``user alice``, ``user (each)``, ``global``."""
+    if scope is LimitScope.GLOBAL:
+        return scope.lower()
+    return f"{scope.lower()} {subject or '(each)'}"
 
 
 def _digits(amount: Decimal) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 import uvloop
+from typer.core import TyperGroup
 
 from assistant.adapters.logging import configure_logging
 from assistant.adapters.postgres.errors import DatabaseStartError
@@ -31,6 +32,18 @@ _EXPECTED = (
     PromptFileError,
     AssistantError,
 )
+
+
+class Commands(TyperGroup):
+    """Commands that say what is wrong with an option in their own words."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            # Typer hands on how pydantic begins what it quotes.
+            error.message = error.message.removeprefix("Value error, ")
+            raise
 
 
 def fail(message: str) -> NoReturn:

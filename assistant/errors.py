@@ -132,6 +132,17 @@ class BadUserInput(RequestError):
             also=tuple(other.within(*outer) for other in self.also),
         )
 
+    def renamed(self, names: Mapping[str, str]) -> BadUserInput:
+        """The same to who knows fields by other ``names``, also where a message begins with one."""
+        problems = []
+        for each in self.every:
+            path = tuple(names.get(part, part) for part in each.path)
+            message = each.message
+            if each.path and message.startswith(f"{each.path[-1]} "):
+                message = path[-1] + message.removeprefix(each.path[-1])
+            problems.append(BadUserInput(message, path=path))
+        return BadUserInput.joined(problems)
+
     @staticmethod
     def joined(problems: Sequence[BadUserInput]) -> BadUserInput:
         """One error for all of ``problems``, of which there is at least one."""

@@ -24,6 +24,14 @@ PREFIX = "ASSISTANT_"
 _SHARE = Path(sys.prefix) / "share" / "assistant"
 
 
+_ADDRESSES = {
+    "ollama_url": "http://127.0.0.1:11434",
+    "openai_base_url": "https://api.openai.com/v1",
+    "anthropic_base_url": "https://api.anthropic.com",
+    "alert_webhook_url": "https://example.com/alerts",
+}
+
+
 class AuthMode(StrEnum):
     """How callers are told apart."""
 
@@ -169,12 +177,12 @@ class Settings(BaseSettings):
         # A shell expands ~, a compose file or a service manager does not.
         return None if folder is None else folder.expanduser()
 
-    @field_validator("ollama_url", "openai_base_url", "anthropic_base_url", "alert_webhook_url")
+    @field_validator(*_ADDRESSES)
     @classmethod
-    def _is_url(cls, url: str | None) -> str | None:
+    def _is_url(cls, url: str | None, info: ValidationInfo) -> str | None:
         parts = urlsplit(url or "http://none")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an address as in http://127.0.0.1:11434")
+            raise ValueError(f"must be an address, as in {_ADDRESSES[info.field_name or '']}")
         return url
 
     @field_validator("alert_webhook_secret")
@@ -229,7 +237,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         # Never the value: it may be a secret.
         problems = [
-            f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: {problem['msg']}"
+            f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: "
+            f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError("; ".join(problems)) from None

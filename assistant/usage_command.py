@@ -15,6 +15,7 @@ from typing import Annotated, BinaryIO, TypeAlias
 import typer
 
 from assistant.adapters.clock import SystemClock
+from assistant.adapters.postgres.models import PostgresModels
 from assistant.adapters.postgres.tenant_settings import PostgresTenantSettings
 from assistant.adapters.postgres.usage_log import PostgresUsageLog
 from assistant.adapters.provider_usage.formats import UsageFormat, read_reported_usage
@@ -120,9 +121,12 @@ def reconcile_usage(
         check_identifier(tenant, "--tenant")
         percent = _percent(tolerance)
         first_day, last_day = _day(start, "--from"), _day(end, "--to")
+        if first_day is not None and last_day is not None and first_day >= last_day:
+            raise BadUserInput("--from must be before --to, which is exclusive.")
         reported = read_reported_usage(file, format_)
         async with database(settings_or_end()) as db:
-            return reported, await UsageReconciliation(PostgresUsageLog(db)).reconcile(
+            comparison = UsageReconciliation(PostgresUsageLog(db), PostgresModels(db))
+            return reported, await comparison.reconcile(
                 tenant,
                 provider,
                 reported,
@@ -140,6 +144,9 @@ def reconcile_usage(
     else:
         for line in reconciliation_lines(provider, reported, found, show_all=show_all):
             typer.echo(line)
+    if found.doubt is not None:
+        typer.echo(f"assistant: {found.doubt}", err=True)
+        raise typer.Exit(_TROUBLE)
     if not found.is_equal:
         raise typer.Exit(1)
 

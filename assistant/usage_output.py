@@ -41,6 +41,7 @@ def reconciliation_json(
         "firstDay": found.first_day.isoformat(),
         "lastDay": found.last_day.isoformat(),
         "isEqual": found.is_equal,
+        "doubt": found.doubt,
         "names": dict(found.names),
         "notes": list(found.notes),
         "lines": [_line_json(line) for line in found.lines],

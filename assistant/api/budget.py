@@ -180,14 +180,7 @@ class BudgetInput:
         """``problem`` by the fields that were given."""
         if self.alert_steps is not None:
             return problem
-        return BadUserInput.joined(
-            [
-                BadUserInput(
-                    each.message, path=("alertAt",) if each.path == ("alertSteps",) else each.path
-                )
-                for each in problem.every
-            ]
-        )
+        return problem.renamed({"alertSteps": "alertAt"})
 
 
 @strawberry.input(description="What is added to a budget until its running window ends.")

@@ -54,8 +54,8 @@ async def budget_alerts(info: Info) -> AsyncIterator[BudgetAlert]:
     """Yield the alerts that the caller may see, as they come."""
     context = info.context
     caller = context.caller
-    if caller.user_id is None and caller.service_id is None:
-        context.require(Scope.USAGE_READ)
+    if caller.user_id is None:
+        context.require(Scope.ADMIN if caller.service_id is None else Scope.USAGE_READ)
     async with aclosing(context.services.budget_alerts.watch(caller)) as alerts:
         async for alert in alerts:
             yield BudgetAlert.of(alert)

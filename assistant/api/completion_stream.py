@@ -156,7 +156,7 @@ def _chunk(event: domain.StreamEvent, id_: strawberry.ID, sequence: int) -> Comp
                 code=event.code,
                 message=event.message,
                 is_retryable=event.is_retryable,
-                retry_after_ms=event.retry_after_ms,
+                retry_after_ms=_as_int(event.retry_after_ms),
             )
         case _:
             assert_never(event)
@@ -189,3 +189,8 @@ async def completion_stream(
                 id_ = strawberry.ID(str(_completion_id(event)))
             yield _chunk(event, id_, sequence)
             sequence += 1
+
+
+def _as_int(milliseconds: int | None) -> int | None:
+    """As far as GraphQL's Int goes: 24.8 days, which is longer than anybody waits."""
+    return None if milliseconds is None else min(milliseconds, 2**31 - 1)

@@ -28,11 +28,11 @@ def _parse_datetime(value: object) -> datetime:
 def _parse_decimal(value: object) -> Decimal:
     # A float has already lost the digits that a Decimal is there to keep.
     if not isinstance(value, str | int) or isinstance(value, bool):
-        raise ValueError('Decimal takes a text, as in "0.25".')
+        raise ValueError('Decimal takes a text, as in "1.50".')
     try:
         parsed = Decimal(value)
     except InvalidOperation:
-        raise ValueError('Decimal takes a text, as in "0.25".') from None
+        raise ValueError('Decimal takes a text, as in "1.50".') from None
     if not parsed.is_finite():
         raise ValueError("Decimal must be finite.")
     return parsed
@@ -55,7 +55,7 @@ SCALARS: dict[object, Any] = {
     JSON: strawberry.scalar(name="JSON", description="Any JSON value."),
     Decimal: strawberry.scalar(
         name="Decimal",
-        description="Exact decimal number as a string, for money. Never a float.",
+        description='Exact decimal number as a string, as in "1.50", for money. Never a float.',
         serialize=lambda value: format(value, "f"),
         parse_value=_parse_decimal,
     ),

@@ -63,8 +63,9 @@ class Subscription:
 
     @strawberry.subscription(
         description="Reports each step of a budget that is reached, from now on. With "
-        "assistant:usage:read those of the whole tenant; otherwise those of the caller's own user "
-        "and service. Who is too slow to read misses the oldest of more than a hundred."
+        "assistant:admin those of the whole tenant; otherwise those of the caller's own user and, "
+        "with assistant:usage:read, of its service. Who is too slow to read misses the oldest of "
+        "more than a hundred."
     )
     def budget_alerts(self, info: Info) -> AsyncIterator[BudgetAlert]:
         return budget_alert.budget_alerts(info)

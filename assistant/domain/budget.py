@@ -58,13 +58,16 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class BudgetDraft:
-    """What an administrator says of a budget. A tenant has one of a scope, subject and period."""
+    """What an administrator says of a budget. A tenant has one of a scope, subject and period.
+
+    ``alert_steps`` of None: as they are, or the default where the budget is new.
+    """
 
     scope: LimitScope
     subject: str | None
     period: BudgetPeriod
     amount: Decimal
-    alert_steps: tuple[Decimal, ...] = DEFAULT_ALERT_STEPS
+    alert_steps: tuple[Decimal, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ class Money:
 
 def in_words(amount: Decimal) -> str:
     """An amount of USD as it is told to people: exact, with two digits after the point at least."""
+    if not amount:
+        return "0 USD"
     digits = f"{amount.normalize():f}"
     whole, _, fraction = digits.partition(".")
     return f"{whole}.{fraction:0<2} USD"

@@ -813,8 +813,13 @@ class BudgetStore(Protocol):
         """
         ...
 
-    async def put_budget(self, budget: Budget, at: datetime, most: int) -> UUID | None:
-        """Add it, or change the one of its scope, subject and period: its id. None without room."""
+    async def put_budget(
+        self, budget: Budget, at: datetime, most: int, *, keeps_alert_steps: bool = False
+    ) -> UUID | None:
+        """Add it, or change the one of its scope, subject and period: its id. None without room.
+
+        ``keeps_alert_steps``: the steps of one that is there stay.
+        """
         ...
 
     async def add_override(self, tenant_id: str, override: BudgetOverride, most: int) -> bool:

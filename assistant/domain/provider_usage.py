@@ -49,7 +49,8 @@ class ReportedUsage:
 
     ``models`` are called as the provider calls them. ``measures`` is what the file speaks of at all,
     ``operation`` what kind of requests it is about; None: of every kind. ``first_day`` and
-    ``last_day`` are None where it names no day. ``notes`` are for who reads the comparison.
+    ``last_day`` are None where it names no day. ``is_cut_off``: it says itself that there is more.
+    ``notes`` are for who reads the comparison.
     """
 
     source: str
@@ -59,6 +60,7 @@ class ReportedUsage:
     first_day: date | None
     last_day: date | None
     notes: tuple[str, ...] = ()
+    is_cut_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """All figures of a time, ours beside theirs. ``names``: their models that are counted as ours."""
+    """All figures of a time, ours beside theirs. ``names``: their models that are counted as ours.
+
+    ``doubt`` is why nobody can say whether all of it is equal; None where one can.
+    """
 
     first_day: date
     last_day: date
@@ -98,10 +103,12 @@ class Reconciliation:
     lines: tuple[Difference, ...]
     totals: tuple[Difference, ...]
     notes: tuple[str, ...] = field(default=())
+    doubt: str | None = None
 
     @property
-    def is_equal(self) -> bool:
-        return all(line.is_equal for line in self.lines)
+    def is_equal(self) -> bool | None:
+        """None where there is a doubt."""
+        return None if self.doubt else all(line.is_equal for line in self.lines)
 
 
 def total(figures: Iterable[Figures], measures: Iterable[Measure]) -> Figures:

@@ -104,12 +104,12 @@ class BudgetAlerts:
     async def watch(self, caller: Caller) -> AsyncGenerator[BudgetAlert, None]:
         """The alerts of budgets that the caller may see, from now on, as they come.
 
-        Those of the whole tenant with ``assistant:usage:read``; otherwise those of the caller's own
-        user and service. Who is too slow to read misses the oldest. It ends where the service shuts
+        Those of the whole tenant with ``assistant:admin``; otherwise those of the caller's own user,
+        and of their service with ``assistant:usage:read``. Who is too slow to read misses the oldest. It ends where the service shuts
         down. Raises: Forbidden for a caller who can have none.
         """
-        if caller.user_id is None and caller.service_id is None:
-            caller.require(Scope.USAGE_READ)
+        if caller.user_id is None:
+            caller.require(Scope.ADMIN if caller.service_id is None else Scope.USAGE_READ)
         watcher = _Watcher(caller, self._clock.now())
         self._watchers.add(watcher)
         try:
@@ -195,12 +195,12 @@ def _key(alert: BudgetAlert) -> _Key:
 def _may_see(caller: Caller, alert: BudgetAlert) -> bool:
     if alert.tenant_id != caller.tenant_id:
         return False
-    if caller.may(Scope.USAGE_READ):
+    if caller.may(Scope.ADMIN):
         return True
     match alert.scope:
         case LimitScope.USER:
             return alert.subject == caller.user_id
         case LimitScope.SERVICE:
-            return alert.subject == caller.service_id
+            return alert.subject == caller.service_id and caller.may(Scope.USAGE_READ)
         case LimitScope.GLOBAL | LimitScope.API_KEY:
             return False

@@ -11,6 +11,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from assistant.domain.budget import (
+    DEFAULT_ALERT_STEPS,
     Budget,
     BudgetAccount,
     BudgetDraft,
@@ -61,9 +62,14 @@ class Budgets:
             subject=draft.subject,
             period=draft.period,
             amount=draft.amount,
-            alert_steps=draft.alert_steps,
+            alert_steps=draft.alert_steps or DEFAULT_ALERT_STEPS,
         )
-        id_ = await self._store.put_budget(budget, self._clock.now(), MAX_BUDGETS)
+        id_ = await self._store.put_budget(
+            budget,
+            self._clock.now(),
+            MAX_BUDGETS,
+            keeps_alert_steps=draft.alert_steps is None,
+        )
         if id_ is None:
             raise no_room("budgets", MAX_BUDGETS)
         return await self._get(caller, id_)

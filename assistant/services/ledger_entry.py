@@ -26,7 +26,13 @@ from assistant.domain.ports import Clock, LedgerStore, ProviderCall
 from assistant.domain.prompt import PromptVersion, RenderedPrompt
 from assistant.domain.route import Candidate, Route
 from assistant.domain.values import JsonValue
-from assistant.errors import AssistantError, BudgetExceeded, CompletionCancelled, ErrorCode
+from assistant.errors import (
+    AdmissionRefused,
+    AssistantError,
+    BudgetExceeded,
+    CompletionCancelled,
+    ErrorCode,
+)
 from assistant.services.reservations import Reservation
 from assistant.services.selection import parameters_of, response_schema_of
 
@@ -88,14 +94,18 @@ class LedgerEntry:
                 Attempt(model.provider, model.id, AttemptOutcome.FAILED, 0, error.code)
             )
 
-        await self.reservation.open(
-            route.candidates,
-            self.prompt,
-            schema=response_schema_of(self.request, self.prompt),
-            asked_output_tokens=parameters_of(self.request, self.prompt).max_tokens,
-            ask=ask,
-            refuse=refuse,
-        )
+        try:
+            await self.reservation.open(
+                route.candidates,
+                self.prompt,
+                schema=response_schema_of(self.request, self.prompt),
+                asked_output_tokens=parameters_of(self.request, self.prompt).max_tokens,
+                ask=ask,
+                refuse=refuse,
+            )
+        except AdmissionRefused:
+            self.model = None  # none was asked: it is no request of any model's
+            raise
 
     async def cover(self, candidate: Candidate, call: ProviderCall) -> ProviderCall:
         """``call``, for which enough is held, and whose answer is no longer than that allows.

@@ -1,6 +1,7 @@
 """What an administrator may say of budgets and rate limits, and what is said of anything else.
 
-Every check raises BadUserInput for all that is wrong, with the path of it inside the input.
+Every check raises BadUserInput for all that is wrong, with the path of it inside the input. Messages
+begin with the field at fault, so that it can be called as the one calls it who is told.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def _budget_problems(draft: BudgetDraft) -> Iterator[BadUserInput]:
             f"limit must be 0 to {MAX_AMOUNT:,} USD, with at most 9 digits after the point.",
             path=("limit",),
         )
-    yield from _step_problems(draft.alert_steps)
+    if draft.alert_steps is not None:
+        yield from _step_problems(draft.alert_steps)
 
 
 def _step_problems(steps: tuple[Decimal, ...]) -> Iterator[BadUserInput]:
@@ -65,8 +67,7 @@ def _step_problems(steps: tuple[Decimal, ...]) -> Iterator[BadUserInput]:
         yield BadUserInput(f"alertSteps takes 1 to {MOST_ALERT_STEPS} steps.", path=path)
     elif any(not step.is_finite() or not 0 < step <= _MAX_STEP for step in steps):
         yield BadUserInput(
-            f"Alerts come at shares of the limit above 0 and up to {_MAX_STEP}, as in 0.8.",
-            path=path,
+            f"alertSteps must be a share above 0 and up to {_MAX_STEP}, as in 0.8.", path=path
         )
     elif any(later <= step for step, later in pairwise(steps)):
         yield BadUserInput("alertSteps must ascend, without one that is there twice.", path=path)
@@ -76,7 +77,7 @@ def _override_problems(extra: Decimal, reason: str) -> Iterator[BadUserInput]:
     if not _is_amount(extra) or not extra:
         yield BadUserInput(
             f"extra must be more than 0 and at most {MAX_AMOUNT:,} USD, with at most 9 digits "
-            "after the point. A lower limit is set with setBudget.",
+            "after the point. To lower a budget, set its limit.",
             path=("extra",),
         )
     try:
@@ -99,7 +100,8 @@ def _subject_problems(scope: LimitScope, subject: str | None) -> Iterator[BadUse
         return
     if scope is LimitScope.GLOBAL:
         yield BadUserInput(
-            "What is GLOBAL is about all together, and has no subject.", path=("subject",)
+            "subject must be left out of what is global: that is about all together.",
+            path=("subject",),
         )
         return
     try:

@@ -21,8 +21,8 @@ class Reservation:
     """What one completion holds.
 
     It is opened with the first call that it can pay for. Every other call is held for as well
-    before it is made, beside what was used until then and what is still being used. Where no budget
-    was about the caller when it was opened, nothing is asked for after that.
+    before it is made, beside what was used until then and what is still being used: also where no
+    budget is about the caller, for one may be made meanwhile.
     """
 
     def __init__(self) -> None:
@@ -102,37 +102,36 @@ class Reservation:
 
         Raises: what ``ask`` does.
         """
-        if not self.is_limited:
-            return call
+        model = candidate.model
         async with self.changing:
             is_counted = call.messages is prompt.messages
             others = sum(self._running.values(), Decimal(0))
-            stake = stake_of(
-                candidate.model,
-                prompt_tokens=most_prompt_tokens(
-                    call.messages, call.response_schema, candidate.count if is_counted else None
-                ),
-                expected_prompt_tokens=call.estimated_tokens,
-                asked_output_tokens=call.parameters.max_tokens,
-                sunk_cost=spent + others,
-            )
-            cost = stake.cost
-            if self._admitted == candidate.key and not spent and not others and is_counted:
-                granted = self._granted  # what it was opened with
-            elif cost is None or self.held is None or cost > self.held:
-                self._take(candidate.key, stake, await ask(stake))
-                granted = self._granted
+            if self._admitted == candidate.key and is_counted and not spent and not others:
+                # It was opened with this very call.
+                self._running[candidate.key] = self.held or Decimal(0)
+                is_free = not self.held and model.is_price_known
             else:
-                granted = stake.output_tokens
-            if cost is None or stake.output_price is None:
-                return call
-            self._running[candidate.key] = (
-                cost - spent - others
-                if granted == stake.output_tokens
-                else (self.held or cost) - spent - others
-            )
-        if not cost:
-            return call  # what is free is as long as it likes
+                stake = stake_of(
+                    model,
+                    prompt_tokens=most_prompt_tokens(
+                        call.messages, call.response_schema, candidate.count if is_counted else None
+                    ),
+                    expected_prompt_tokens=call.estimated_tokens,
+                    asked_output_tokens=call.parameters.max_tokens,
+                    sunk_cost=spent + others,
+                )
+                cost = stake.cost
+                is_free = cost is not None and cost == spent + others
+                if not is_free and (cost is None or self.held is None or cost > self.held):
+                    self._take(candidate.key, stake, await ask(stake))
+                    cost = self.held
+                elif not is_free:
+                    self._granted = stake.output_tokens
+                self._running[candidate.key] = max((cost or 0) - spent - others, Decimal(0))
+            granted = self._granted
+        # What is free, or has no price that anybody knows, is as long as it likes.
+        if not self.is_limited or is_free or not model.is_price_known:
+            return call
         return replace(call, parameters=replace(call.parameters, max_tokens=granted))
 
     def uncover(self, candidate: Candidate) -> None:

@@ -22,6 +22,12 @@ LEAST_OUTPUT_TOKENS = 16
 # Around each message, and around all of them: more than any template that is known.
 _MOST_PER_MESSAGE = 16
 _MOST_PER_REQUEST = 64
+# What a provider says by itself where a schema is to be kept to: Anthropic's own instructions for
+# tools, which it bills, have up to 530 tokens.
+# Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
+_MOST_FOR_SCHEMA = 1_000
+# What limits of tokens are asked for where nobody says how long an answer is to be.
+_EXPECTED_OUTPUT_TOKENS = 256
 
 
 def most_prompt_tokens(
@@ -33,7 +39,9 @@ def most_prompt_tokens(
     stands for one byte at least, so the bytes of a text bound what no vocabulary at hand can count.
     """
     framing = _MOST_PER_REQUEST + _MOST_PER_MESSAGE * len(messages)
-    described = 0 if schema is None else len(json.dumps(schema, ensure_ascii=False).encode())
+    described = 0
+    if schema is not None:
+        described = _MOST_FOR_SCHEMA + len(json.dumps(schema, ensure_ascii=False).encode())
     if count is not None and count.method is TokenMethod.EXACT:
         return count.tokens + framing + described
     # Half of a surrogate pair, which a template may have cut off, is three bytes as anything else.
@@ -69,7 +77,8 @@ def stake_of(
         least_output_tokens=least,
         fixed_cost=fixed_cost,
         output_price=None if fixed_cost is None else model.output_price,
-        expected_tokens=expected_prompt_tokens + (asked_output_tokens or 0),
+        expected_tokens=expected_prompt_tokens
+        + min(asked_output_tokens or _EXPECTED_OUTPUT_TOKENS, output),
     )
 
 
@@ -77,11 +86,12 @@ def embedding_stake(model: Model, texts: Sequence[str]) -> Stake:
     """What vectors of ``texts`` may take."""
     framing = _MOST_PER_REQUEST + _MOST_PER_MESSAGE * len(texts)
     most = framing + sum(len(text.encode(errors="surrogatepass")) for text in texts)
+    expected = sum(map(estimate_tokens, texts))
     # There is no answer, so nobody has to know what one costs.
     stake = stake_of(
         replace(model, output_price=Decimal(0)),
         prompt_tokens=most,
-        expected_prompt_tokens=sum(map(estimate_tokens, texts)),
+        expected_prompt_tokens=expected,
         asked_output_tokens=None,
     )
-    return replace(stake, output_tokens=0, least_output_tokens=0)
+    return replace(stake, output_tokens=0, least_output_tokens=0, expected_tokens=expected)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 
-from assistant.domain.ports import UsageLogStore
+from assistant.domain.ports import ModelStore, UsageLogStore
 from assistant.domain.provider_usage import (
     EXACT,
     Difference,
@@ -35,8 +35,9 @@ _SNAPSHOT = re.compile(r"[-@](\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|latest)", re.ASCII)
 class UsageReconciliation:
     """Compares a tenant's usage with a file of a provider."""
 
-    def __init__(self, log: UsageLogStore) -> None:
+    def __init__(self, log: UsageLogStore, models: ModelStore) -> None:
         self._log = log
+        self._models = models
 
     async def reconcile(
         self,
@@ -50,13 +51,22 @@ class UsageReconciliation:
     ) -> Reconciliation:
         """Compare days of UTC, both ends included; those that the file speaks of where none are said.
 
-        Raises: BadUserInput where nobody says which days, or they are too many.
+        Raises: BadUserInput where nobody says which days, or they are too many, and where neither the
+        tenant's catalog nor its usage on these days knows the provider.
         """
         first_day = first_day or reported.first_day
         last_day = last_day or reported.last_day
         if first_day is None or last_day is None:
             raise BadUserInput("The file names no day. Say which with --from and --to.")
-        if not first_day <= last_day < first_day + timedelta(days=MOST_DAYS):
+        if first_day > last_day:
+            raise BadUserInput(
+                f"The days to compare begin on {first_day}, after the last of the file, which is "
+                f"{last_day}."
+                if last_day == reported.last_day
+                else f"The days to compare end on {last_day}, before the first of the file, which is "
+                f"{first_day}."
+            )
+        if last_day >= first_day + timedelta(days=MOST_DAYS):
             raise BadUserInput(f"The days to compare must be 1 to {MOST_DAYS}.")
         ours: list[RecordedDay] = []
         day = first_day
@@ -64,6 +74,8 @@ class UsageReconciliation:
             # A statement for each day: what a month used is not read in one.
             ours += await self._log.used_of_provider(tenant_id, provider, day, reported.operation)
             day += timedelta(days=1)
+        if not ours:
+            await self._check_provider(tenant_id, provider)
         theirs = [row for row in reported.rows if first_day <= row.day <= last_day]
         names = shared_names([row.model for row in ours], [row.model for row in theirs])
         lines = compare(
@@ -76,7 +88,16 @@ class UsageReconciliation:
             lines=lines,
             totals=_totals(lines, reported.measures, tolerance_percent),
             notes=(*reported.notes, *_notes(ours, theirs, reported)),
+            doubt=_doubt(lines, reported),
         )
+
+    async def _check_provider(self, tenant_id: str, name: str) -> None:
+        known = (await self._models.load(tenant_id)).providers
+        if name not in known:
+            raise BadUserInput(
+                f"There is no such provider, and no usage of one: {name}. "
+                f"There are: {', '.join(sorted(known)) or 'none'}."
+            )
 
 
 def shared_names(ours: Iterable[str], theirs: Iterable[str]) -> Mapping[str, str]:
@@ -159,6 +180,17 @@ def _difference(
 
 def _renamed(rows: Iterable[UsageOfDay], names: Mapping[str, str]) -> Iterable[UsageOfDay]:
     return (UsageOfDay(names[row.model], row.day, row.figures) for row in rows)
+
+
+def _doubt(lines: Sequence[Difference], reported: ReportedUsage) -> str | None:
+    if reported.is_cut_off:
+        return (
+            "The file is not whole: its last page says that there is more. Fetch what next_page leads "
+            "to, and add it to the file."
+        )
+    if not lines:
+        return "Nothing was compared: neither the file nor our usage has anything on these days."
+    return None
 
 
 def _notes(

@@ -88,7 +88,7 @@ def _budgets() -> None:
             ends_at   timestamptz NOT NULL CHECK (ends_at > starts_at),
             spent     numeric     NOT NULL DEFAULT 0 CHECK (spent >= 0),
             reserved  numeric     NOT NULL DEFAULT 0 CHECK (reserved >= 0),
-            PRIMARY KEY (tenant_id, budget_id, subject, starts_at)
+            PRIMARY KEY (tenant_id, budget_id, starts_at, subject)
         ) WITH (fillfactor = 50)
         """
     )

@@ -21,6 +21,8 @@ depends_on = None
 FUNCTIONS = (
     "assistant_record(json, json, json, json, uuid)",
     "assistant_begin_windows(text, uuid[], text[], timestamptz[])",
+    "assistant_alert_steps(text, uuid, text)",
+    "assistant_set_time_zone(text, text)",
     "assistant_reap(interval, integer)",
     "assistant_tidy_budgets()",
     "assistant_leave(uuid)",
@@ -100,6 +102,8 @@ def upgrade() -> None:
             capacity integer, per_minute integer)
         """
     )
+    op.execute("GRANT INSERT, UPDATE ON public.tenant_settings TO assistant_ledger")
+    op.execute("GRANT UPDATE (starts_at) ON public.budget_overrides TO assistant_ledger")
     op.execute("GRANT CREATE ON SCHEMA public TO assistant_ledger")
     op.execute("SET LOCAL ROLE assistant_ledger")
     for part in ("record", "windows", "reap"):

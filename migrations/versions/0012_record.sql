@@ -23,6 +23,7 @@ DECLARE
     wanted    numeric;
     free      numeric;
     needed    bigint;
+    written   uuid[];
     ids       uuid[] := '{}';      -- of those who are admitted
     admitted  integer[] := '{}';   -- their places
     grants    integer[] := '{}';
@@ -208,10 +209,8 @@ BEGIN
                     AS h (budget_id, subject, starts_at)
                 GROUP BY 1, 2, 3, 4
             ) AS c
-            WHERE
-    w.tenant_id = c.tenant_id AND w.budget_id = c.budget_id AND w.subject = c.subject
-    AND w.starts_at = c.starts_at
-
+            WHERE w.tenant_id = c.tenant_id AND w.budget_id = c.budget_id
+              AND w.subject = c.subject AND w.starts_at = c.starts_at
             RETURNING w.tenant_id, w.budget_id, w.subject, w.starts_at, w.ends_at, w.spent,
                       c.cost
         ), alerts AS (
@@ -222,11 +221,10 @@ BEGIN
                    a.period, a.ends_at, a.spent, a.amount, present
             FROM (
                 SELECT c.*, b.scope, b.period, b.alert_steps,
-                       b.amount +
-    coalesce((SELECT sum(x.extra) FROM public.budget_overrides AS x
-      WHERE x.tenant_id = b.tenant_id AND x.budget_id = b.id
-        AND x.starts_at = c.starts_at), 0)
- AS amount
+                       b.amount + coalesce((
+                           SELECT sum(x.extra) FROM public.budget_overrides AS x
+                           WHERE x.tenant_id = b.tenant_id AND x.budget_id = b.id
+                             AND x.starts_at = c.starts_at), 0) AS amount
                 FROM charged AS c
                 JOIN public.budgets AS b
                   ON b.tenant_id = c.tenant_id AND b.id = c.budget_id
@@ -242,24 +240,25 @@ BEGIN
         INTO needed FROM alerts;
         WITH ended AS MATERIALIZED (
             SELECT * FROM json_to_recordset(settled_rows) AS s (
-    tenant_id text, id uuid, created_at timestamptz, status text, user_id text,
-    service_id text, feature text, prompt_version_id uuid, model text, provider text,
-    text text, finish_reason text, prompt_tokens integer, completion_tokens integer,
-    cached_tokens integer, reasoning_tokens integer, is_estimated boolean, cost numeric,
-    is_priced boolean, saved_cost numeric, cache text, decision jsonb, latency_ms integer,
-    error_code text, json json, operation text, saved_tokens bigint
-, reaped boolean)
+                tenant_id text, id uuid, created_at timestamptz, status text, user_id text,
+                service_id text, feature text, prompt_version_id uuid, model text, provider text,
+                text text, finish_reason text, prompt_tokens integer, completion_tokens integer,
+                cached_tokens integer, reasoning_tokens integer, is_estimated boolean,
+                cost numeric, is_priced boolean, saved_cost numeric, cache text, decision jsonb,
+                latency_ms integer, error_code text, json json, operation text,
+                saved_tokens bigint, reaped boolean)
         ), recorded AS (
-            INSERT INTO public.completions AS kept (tenant_id, id, created_at, settled_at, reaped_at,
-    status, user_id, service_id, feature, prompt_version_id, model, text, finish_reason,
-    prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, is_estimated, cost,
-    is_priced, cache, decision, latency_ms, error_code, json, operation
-)
-            SELECT tenant_id, id, created_at, present, CASE WHEN reaped THEN present END,
-    status, user_id, service_id, feature, prompt_version_id, model, text, finish_reason,
-    prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, is_estimated, cost,
-    is_priced, cache, decision, latency_ms, error_code, json, operation
- FROM ended
+            INSERT INTO public.completions AS kept (
+                tenant_id, id, created_at, settled_at, reaped_at, status, user_id, service_id,
+                feature, prompt_version_id, model, text, finish_reason, prompt_tokens,
+                completion_tokens, cached_tokens, reasoning_tokens, is_estimated, cost, is_priced,
+                cache, decision, latency_ms, error_code, json, operation)
+            SELECT
+                tenant_id, id, created_at, present, CASE WHEN reaped THEN present END, status,
+                user_id, service_id, feature, prompt_version_id, model, text, finish_reason,
+                prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, is_estimated,
+                cost, is_priced, cache, decision, latency_ms, error_code, json, operation
+            FROM ended
             ON CONFLICT (tenant_id, id, created_at) DO UPDATE SET
                 settled_at = excluded.settled_at,
                 reaped_at = excluded.reaped_at,
@@ -282,51 +281,55 @@ BEGIN
                 error_code = excluded.error_code
             WHERE kept.status = 'RUNNING'
             RETURNING kept.tenant_id, kept.id
+        ), logged AS (
+            INSERT INTO public.usage_logs (
+                tenant_id, id, created_at, attempt, status, user_id, service_id, feature,
+                prompt_version_id, model, provider, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens,
+                is_estimated, cost, saved_cost, saved_tokens, cache, latency_ms,
+                first_token_ms, error_code, operation)
+            SELECT s.tenant_id, s.id, s.created_at, a.*, s.operation
+            FROM ended AS s JOIN recorded AS r ON r.tenant_id = s.tenant_id AND r.id = s.id
+            CROSS JOIN LATERAL (
+                SELECT 0, s.status, s.user_id, s.service_id, s.feature, s.prompt_version_id,
+                       s.model, s.provider, s.prompt_tokens, s.completion_tokens,
+                       s.cached_tokens, s.reasoning_tokens, s.is_estimated,
+                       CASE WHEN s.is_priced THEN s.cost END, s.saved_cost,
+                       coalesce(s.saved_tokens, 0), s.cache, s.latency_ms,
+                       (s.decision ->> 'first_token_ms')::integer, s.error_code
+                UNION ALL
+                SELECT a.place,
+                       CASE a.outcome WHEN 'SUCCEEDED' THEN 'SUCCEEDED'
+                            WHEN 'CANCELLED' THEN 'CANCELLED' ELSE 'FAILED' END,
+                       s.user_id, s.service_id, s.feature, s.prompt_version_id, a.model,
+                       a.provider, a.prompt_tokens, a.completion_tokens, a.cached_tokens,
+                       a.reasoning_tokens, a.is_estimated,
+                       CASE WHEN a.is_priced THEN a.cost END, 0, 0, s.cache, a.latency_ms,
+                       a.first_token_ms, a.error_code
+                FROM ROWS FROM (jsonb_to_recordset(s.decision -> 'attempts') AS (
+                    provider text, model text, outcome text, latency_ms integer,
+                    first_token_ms integer, error_code text, prompt_tokens integer,
+                    completion_tokens integer, cached_tokens integer,
+                    reasoning_tokens integer, is_estimated boolean, is_priced boolean,
+                    cost numeric)
+                ) WITH ORDINALITY AS a (
+                    provider, model, outcome, latency_ms, first_token_ms, error_code,
+                    prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens,
+                    is_estimated, is_priced, cost, place)
+                WHERE a.prompt_tokens > 0 OR a.completion_tokens > 0 OR a.cost > 0
+            ) AS a
+            ON CONFLICT DO NOTHING
         )
-        INSERT INTO public.usage_logs (
-            tenant_id, id, created_at, attempt, status, user_id, service_id, feature, prompt_version_id, model,
-            provider, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens,
-            is_estimated, cost, saved_cost, saved_tokens, cache, latency_ms,
-            first_token_ms, error_code, operation)
-        SELECT s.tenant_id, s.id, s.created_at, a.*, s.operation
-        FROM ended AS s JOIN recorded AS r ON r.tenant_id = s.tenant_id AND r.id = s.id
-        CROSS JOIN LATERAL (
-            SELECT 0, s.status, s.user_id, s.service_id, s.feature, s.prompt_version_id,
-                   s.model, s.provider, s.prompt_tokens, s.completion_tokens,
-                   s.cached_tokens, s.reasoning_tokens, s.is_estimated,
-                   CASE WHEN s.is_priced THEN s.cost END, s.saved_cost,
-                   coalesce(s.saved_tokens, 0), s.cache, s.latency_ms,
-                   (s.decision ->> 'first_token_ms')::integer, s.error_code
-            UNION ALL
-            SELECT a.place,
-                   CASE a.outcome WHEN 'SUCCEEDED' THEN 'SUCCEEDED'
-                        WHEN 'CANCELLED' THEN 'CANCELLED' ELSE 'FAILED' END,
-                   s.user_id, s.service_id, s.feature, s.prompt_version_id, a.model,
-                   a.provider, a.prompt_tokens, a.completion_tokens, a.cached_tokens,
-                   a.reasoning_tokens, a.is_estimated,
-                   CASE WHEN a.is_priced THEN a.cost END, 0, 0, s.cache, a.latency_ms,
-                   a.first_token_ms, a.error_code
-            FROM ROWS FROM (jsonb_to_recordset(s.decision -> 'attempts') AS (
-                provider text, model text, outcome text, latency_ms integer,
-                first_token_ms integer, error_code text, prompt_tokens integer,
-                completion_tokens integer, cached_tokens integer,
-                reasoning_tokens integer, is_estimated boolean, is_priced boolean,
-                cost numeric)
-            ) WITH ORDINALITY AS a (
-                provider, model, outcome, latency_ms, first_token_ms, error_code,
-                prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens,
-                is_estimated, is_priced, cost, place)
-            WHERE a.prompt_tokens > 0 OR a.completion_tokens > 0 OR a.cost > 0
-        ) AS a
-        ON CONFLICT DO NOTHING;
+        SELECT coalesce(array_agg(recorded.id), '{}') INTO written FROM recorded;
         -- Whoever was taken for dead, and is not, is told that it has been settled for it.
-        RETURN QUERY
-            SELECT s.id, 'REAPED', NULL::integer, NULL::numeric, NULL::boolean, NULL::json
-            FROM json_to_recordset(settled) AS s (
-                tenant_id text, id uuid, created_at timestamptz, reaped boolean)
-            JOIN public.completions AS c
-              ON c.tenant_id = s.tenant_id AND c.id = s.id AND c.created_at = s.created_at
-            WHERE c.reaped_at IS NOT NULL AND s.reaped IS NULL;
+        IF cardinality(written) < json_array_length(settled) THEN
+            RETURN QUERY
+                SELECT s.id, 'REAPED', NULL::integer, NULL::numeric, NULL::boolean, NULL::json
+                FROM json_to_recordset(settled) AS s (
+                    tenant_id text, id uuid, created_at timestamptz, reaped boolean)
+                JOIN public.completions AS c
+                  ON c.tenant_id = s.tenant_id AND c.id = s.id AND c.created_at = s.created_at
+                WHERE s.id <> ALL (written) AND c.reaped_at IS NOT NULL AND s.reaped IS NULL;
+        END IF;
     END IF;
 
     -- Hold what each opened row may take, one after the other, and record those who get it.
@@ -338,10 +341,9 @@ BEGIN
         FROM unnest(claims) WITH ORDINALITY AS c (
             place, tenant_id, budget_id, subject, starts_at, ends_at, scope, period,
             amount, number)
-        LEFT JOIN public.budget_windows AS w ON
-    w.tenant_id = c.tenant_id AND w.budget_id = c.budget_id AND w.subject = c.subject
-    AND w.starts_at = c.starts_at
-
+        LEFT JOIN public.budget_windows AS w
+          ON w.tenant_id = c.tenant_id AND w.budget_id = c.budget_id AND w.subject = c.subject
+             AND w.starts_at = c.starts_at
         ORDER BY c.number);
     taken := array_fill(0::numeric, ARRAY[cardinality(claims)]);
     levels := ARRAY(

@@ -25,8 +25,8 @@ def upgrade() -> None:
     op.execute(
         """
         CREATE FUNCTION public.assistant_take_requests(callers json, turns integer[])
-        RETURNS TABLE (turn integer, scope text, subject text, per_minute integer,
-                       retry_after_ms bigint)
+        RETURNS TABLE (turn integer, scope text, subject text, capacity integer,
+                       per_minute integer, retry_after_ms bigint)
         LANGUAGE plpgsql SECURITY DEFINER
         SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
         #variable_conflict use_column
@@ -137,6 +137,7 @@ def upgrade() -> None:
                     turn := number;
                     scope := draughts[tightest].scope;
                     subject := draughts[tightest].subject;
+                    capacity := draughts[tightest].capacity;
                     per_minute := rates[tightest];
                     retry_after_ms := ceil(longest / 1000);
                     RETURN NEXT;

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import psycopg
 
 from tests.nursery import Born, Nursery, nursery
 from tests.postgres.server import DatabaseUrls, PostgresServer, connect, running_server
@@ -233,6 +232,11 @@ class Storm:
             for answer in self.answers
         )
 
+    def told(self, code: str) -> list[str]:
+        """What clients were told under ``code``."""
+        errors = [answer.error for answer in self.answers if answer.error]
+        return [e.get("message", "") for e in errors if e["extensions"]["code"] == code]
+
     async def end(self) -> None:
         """Kill what is left, and settle what was left open."""
         for born in self.born:
@@ -267,8 +271,3 @@ async def storm(
         await found.begin(processes)
         await found.set_prices()
         yield found
-
-
-async def patient(statement: str, connection: psycopg.AsyncConnection) -> list[tuple[Any, ...]]:
-    cursor = await connection.execute(statement)  # type: ignore[arg-type]
-    return await cursor.fetchall()

@@ -157,7 +157,7 @@ async def test_each_step_is_told_of_once_by_all_replicas_together(tmp_path: Path
         budget = await put_budget(urls)
         alice = Watching(second.subscribe(WATCH, headers=as_somebody("alice")))
         bob = Watching(second.subscribe(WATCH, headers=as_somebody("bob")))
-        auditor = Watching(over_websocket(second, as_somebody("carol", "usage:read")))
+        auditor = Watching(over_websocket(second, as_somebody("carol", "admin")))
         here = Watching(over_websocket(first, as_somebody("dave", "admin")))
         await asyncio.sleep(1)
 

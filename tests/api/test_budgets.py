@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -275,7 +276,7 @@ async def test_windows_begin_in_the_tenants_time_zone(strict: RunningService, te
 
 async def test_a_rate_limit_is_set_changed_and_deleted(strict: RunningService, tenant: str) -> None:
     me = admin(tenant)
-    given = {"scope": "API_KEY", "subject": "key-1", "capacity": 10, "perMinute": 60}
+    given = {"scope": "USER", "subject": "alice", "capacity": 10, "perMinute": 60}
     made = (await ask(strict, SET_LIMIT, me, input=given))["rateLimit"]
     assert made == given | {"id": made["id"], "measure": "REQUESTS", "available": 10}
 
@@ -325,39 +326,48 @@ async def test_budgets_are_managed_by_the_command_line(
         ["0.5", "1"],
     )
 
+    changed = await cli(
+        urls, "budgets", "set", *mine, "--scope", "user", "--window", "day", "--limit", "13"
+    )
+    assert changed.lines[-1] == "alerts at 0.5, 1 of the limit"
     raised = await cli(
         urls, "budgets", "override", budget["id"], *mine, "--extra", "2", "--reason", "Why not."
     )
     assert raised.code == 0
-    listed = await cli(urls, "budgets", "list", *mine)
-    heads, row = listed.lines
-    assert heads.split() == [
-        "ID", "SCOPE", "SUBJECT", "WINDOW", "LIMIT", "SPENT", "RESERVED", "REMAINING", "ALERTS",
-        "RESETS",
+    heads, row, resets = (await cli(urls, "budgets", "list", *mine)).lines
+    assert heads.split() == ["ID", "WHOM", "WINDOW", "LIMIT", "SPENT", "RESERVED", "REMAINING"]
+    assert row.split() == [
+        budget["id"], "user", "(each)", "day", "13", "+", "2", "0", "0", "15",
     ]  # fmt: skip
-    assert row.split()[:9] == [
-        budget["id"], "USER", "(each)", "DAY", "14.5", "0", "0", "14.5", "0.5",
-    ]  # fmt: skip
+    assert resets.startswith("resets, in UTC: day ")
     (seen,) = await ask(strict, BUDGETS, admin(tenant))
     assert seen["overrides"][0]["createdBy"] == "service assistant-cli"
 
     zone = ("budgets", "time-zone", *mine)
     assert (await cli(urls, *zone, "Europe/Berlin")).lines == ["Europe/Berlin"]
+    _, row, resets = (await cli(urls, "budgets", "list", *mine)).lines
+    assert row.split()[4:7] == ["13", "+", "2"]
+    assert re.fullmatch(r"resets, in Europe/Berlin: day \d{4}-\d\d-\d\d 00:00", resets)
     assert "no time zone" in (await cli(urls, *zone, "Middle/Earth")).complaint
     deleted = await cli(urls, "budgets", "delete", budget["id"], *mine)
     assert deleted.lines == [f"deleted {budget['id']}"]
-    assert "no budget" in (await cli(urls, "budgets", "delete", budget["id"], *mine)).complaint
+    assert (await cli(urls, "budgets", "delete", budget["id"], *mine)).complaint == (
+        "There is no budget of this id. `assistant budgets list` lists what there is."
+    )
 
 
 async def test_limits_are_managed_by_the_command_line(
     strict: RunningService, urls: DatabaseUrls, tenant: str
 ) -> None:
     mine = ("--tenant", tenant)
+    await cli(urls, "keys", "create", *mine, "--name", "nightly", "--service", "nightly")
+    (key,) = (await cli(urls, "keys", "list", *mine)).lines
+    key_id = key.split()[0]
     made = await cli(
-        urls, "limits", "set", *mine, "--scope", "api_key", "--subject", "key-1", "--capacity",
+        urls, "limits", "set", *mine, "--scope", "api_key", "--subject", key_id, "--capacity",
         "20", "--per-minute", "1200",
     )  # fmt: skip
-    assert made.lines[1].split()[1:] == ["API_KEY", "key-1", "REQUESTS", "20", "1,200", "20"]
+    assert made.lines[1].split()[1:] == ["api_key", key_id, "requests", "20", "1,200", "20"]
     listed = json.loads((await cli(urls, "limits", "list", *mine, "--json")).output)
     assert listed == await ask(strict, LIMITS, admin(tenant))
 
@@ -365,9 +375,12 @@ async def test_limits_are_managed_by_the_command_line(
         urls, "limits", "set", *mine, "--scope", "global", "--subject", "x", "--capacity", "0",
         "--per-minute", "1",
     )  # fmt: skip
-    assert "no subject" in wrong.complaint
-    assert "capacity must be" in wrong.complaint
-    assert (await cli(urls, "limits", "delete", listed[0]["id"], *mine)).code == 0
+    assert wrong.complaint.startswith("--subject must be left out of what is global")
+    assert "--capacity must be" in wrong.complaint
+    deleted = await cli(urls, "limits", "delete", listed[0]["id"], *mine, "--json")
+    assert json.loads(deleted.output) == {"deletedId": listed[0]["id"]}
+    missing = await cli(urls, "limits", "delete", listed[0]["id"], *mine)
+    assert missing.complaint.endswith("`assistant limits list` lists what there is.")
 
 
 async def test_a_command_that_makes_no_sense_ends_in_one_line(urls: DatabaseUrls) -> None:
@@ -376,4 +389,12 @@ async def test_a_command_that_makes_no_sense_ends_in_one_line(urls: DatabaseUrls
         "--limit", "much",
     )  # fmt: skip
     assert amount.complaint == "--limit must be an amount in USD, as in 12.50"
+    daily = ("budgets", "set", "--tenant", "acme", "--scope", "user", "--window", "day")
+    for given, said in (
+        (("--limit", "-1", "--alert-at", "1", "--alert-at", "0.5"), "--limit must be 0 to"),
+        (("--limit", "1", "--alert-at", "1", "--alert-at", "0.5"), "--alert-at must ascend"),
+        (("--limit", "1", "--alert-at", "80"), "--alert-at must be a share above 0 and up to 10"),
+        (("--limit", "1", "--alert-at", "80%"), "--alert-at must be a share above 0 and up to 10"),
+    ):
+        assert (await cli(urls, *daily, *given)).complaint.startswith(said)
     assert "--tenant" in (await cli(urls, "limits", "list", "--tenant", "a b")).complaint

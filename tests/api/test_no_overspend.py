@@ -20,11 +20,17 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 SECONDS = float(os.environ.get("STORM_SECONDS", "60"))
 CALLERS = 600
 
+# More than there is, or a window that holds other than what its reservations hold.
 OVERSPENT = """
     SELECT b.scope, w.subject, w.spent, w.reserved, b.amount
     FROM budget_windows AS w JOIN budgets AS b ON b.tenant_id = w.tenant_id AND b.id = w.budget_id
-    WHERE w.spent + w.reserved > b.amount OR w.reserved < 0
+    WHERE w.spent + w.reserved > b.amount OR w.reserved <> (
+        SELECT coalesce(sum(r.cost), 0) FROM reservations AS r
+        CROSS JOIN LATERAL unnest(r.budget_ids, r.subjects, r.starts) AS h (id, subject, starts_at)
+        WHERE r.tenant_id = w.tenant_id AND h.id = w.budget_id AND h.subject = w.subject
+          AND h.starts_at = w.starts_at)
 """
+
 # Of what is settled: each window has spent what its usage rows have cost, to the last digit.
 WRONG = """
     SELECT b.scope, w.subject, w.spent, u.cost
@@ -80,11 +86,11 @@ async def call_on(storm: Storm, is_over: asyncio.Event, chance: random.Random) -
 
 async def test_no_overspend_with_three_processes_killed_one_after_the_other() -> None:
     async with storm(seed=6) as at:
-        await set_budget(at, "GLOBAL", "", "DAY", "15")
+        await set_budget(at, "GLOBAL", "", "DAY", "40")
         await set_budget(at, "GLOBAL", "", "MONTH", "1000")
-        await set_budget(at, "SERVICE", "shop", "WEEK", "3")
-        await set_budget(at, "USER", "", "DAY", "0.7")
-        await set_budget(at, "USER", USERS[0], "DAY", "0.05")
+        await set_budget(at, "SERVICE", "shop", "WEEK", "8")
+        await set_budget(at, "USER", "", "DAY", "3")
+        await set_budget(at, "USER", USERS[0], "DAY", "0.3")
         is_over = asyncio.Event()
         overspent: list[object] = []
         sampling = asyncio.create_task(sample(at, overspent, is_over))
@@ -106,8 +112,9 @@ async def test_no_overspend_with_three_processes_killed_one_after_the_other() ->
 
         print(f"{len(at.answers)} requests, {samples} samples: {dict(at.codes)}")
         assert overspent == []
-        assert samples > 10 * SECONDS
-        assert at.codes["OK"] > 5 * SECONDS and at.codes["BUDGET_EXCEEDED"] > 0
+        assert samples > 10
+        assert at.codes["OK"] > 10 and at.codes["BUDGET_EXCEEDED"] > 0
+        assert at.told("INTERNAL_SERVER_ERROR") == []
         assert await at.execute("SELECT * FROM reservations") == []
         assert await at.execute(OVERSPENT) == []
         assert await at.execute("SELECT * FROM budget_windows WHERE reserved <> 0") == []
@@ -149,7 +156,16 @@ async def nobody_was_refused_while_enough_was_free(at: Storm) -> None:
         assert cost is not None and Decimal(told["remaining"]) < cost, (told, cost)
     assert refused > 0
 
-    # What is left can be spent: to the last request that fits in.
+    served = 0
+    # What is left can be spent, to the last request that fits in; also by somebody who comes now, and
+    # where all together have a little more.
+    await at.execute(
+        "INSERT INTO budget_overrides (tenant_id, id, budget_id, starts_at, extra, reason, "
+        "created_by, created_at) SELECT w.tenant_id, gen_random_uuid(), w.budget_id, w.starts_at, "
+        "10, 'storm', 'somebody', now() FROM budget_windows AS w JOIN budgets AS b "
+        "ON b.tenant_id = w.tenant_id AND b.id = w.budget_id "
+        "WHERE b.scope = 'GLOBAL' AND b.period = 'DAY'"
+    )
     await at.begin(1)
     at.openai.trouble = 1e-9
     left = await at.execute(
@@ -160,10 +176,13 @@ async def nobody_was_refused_while_enough_was_free(at: Storm) -> None:
     rest = min(
         row[0]
         for row in await at.execute(
-            "SELECT b.amount - w.spent FROM budget_windows AS w JOIN budgets AS b "
-            "ON b.tenant_id = w.tenant_id AND b.id = w.budget_id WHERE b.scope <> 'USER'"
+            "SELECT b.amount + coalesce(x.extra, 0) - w.spent FROM budget_windows AS w "
+            "JOIN budgets AS b ON b.tenant_id = w.tenant_id AND b.id = w.budget_id "
+            "LEFT JOIN budget_overrides AS x ON x.tenant_id = w.tenant_id "
+            "AND x.budget_id = w.budget_id WHERE b.scope = 'GLOBAL'"
         )
     )
+    left.append(("newcomer", Decimal(3)))
     for user, amount in left:
         answer = await at.ask(
             at.born[0],
@@ -177,3 +196,5 @@ async def nobody_was_refused_while_enough_was_free(at: Storm) -> None:
         if min(amount, rest) >= most:
             assert answer.response is not None, (answer, amount)
             rest -= most
+            served += 1
+    assert served > 0

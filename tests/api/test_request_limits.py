@@ -161,7 +161,7 @@ async def test_who_is_refused_over_http_gets_429_and_when_to_come_again(limited:
         "subject": "alice",
     }
     assert extensions["measure"] == "REQUESTS"
-    assert "of the user of 20 requests per minute" in refused.body["errors"][0]["message"]
+    assert "requests at once and 20 per minute" in refused.body["errors"][0]["message"]
     assert (await ask(limited.service, headers | {"x-user-id": "bob"})).status == 200
 
     await asyncio.sleep(extensions["retryAfterMs"] / 1_000)

@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import psycopg
 
+from assistant.adapters.clock import SystemClock
 from assistant.adapters.postgres import migrate
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
@@ -72,7 +73,7 @@ async def set_limits(owner_url: str) -> None:
 
 async def compare(database: Database) -> None:
     store, ledger = PostgresRequestLimits(database), PostgresLedger(database)
-    limits = RequestLimits(store)
+    limits = RequestLimits(store, SystemClock())
     await ledger.start()
 
     def caller_of(tenant_id: str, number: int) -> Caller:

@@ -113,6 +113,7 @@ async def test_every_function_that_runs_as_somebody_else_is_locked_down(
 
     service = ["assistant_service"]
     assert functions == [
+        ("assistant_alert_steps", "assistant_ledger", True, service),
         ("assistant_begin_windows", "assistant_ledger", True, service),
         ("assistant_budget_alert", "assistant_ledger", True, service),
         ("assistant_circuits", "assistant_ledger", True, service),
@@ -127,6 +128,7 @@ async def test_every_function_that_runs_as_somebody_else_is_locked_down(
         ("assistant_reap", "assistant_ledger", True, service),
         ("assistant_record", "assistant_ledger", True, service),
         ("assistant_rollouts", "assistant_ledger", True, service),
+        ("assistant_set_time_zone", "assistant_ledger", True, service),
         ("assistant_take_requests", "assistant_ledger", True, service),
         ("assistant_tidy_budgets", "assistant_ledger", True, service),
         ("assistant_unannounced", "assistant_ledger", True, service),

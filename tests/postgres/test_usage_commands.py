@@ -17,7 +17,10 @@ from typing import Any
 
 from pyarrow import parquet
 
+from assistant.adapters.postgres.connection import Database
+from assistant.adapters.postgres.seeds import PostgresSeeds
 from assistant.adapters.usage_export.columns import COLUMNS
+from assistant.services.seeds import read_seeds
 from tests.postgres.server import DatabaseUrls
 from tests.postgres.usage_rows import usage_row, write_usage
 
@@ -161,16 +164,40 @@ async def test_a_file_of_the_provider_is_equal_or_it_is_said_what_is_not(
     assert (line["figure"], line["difference"], line["isEqual"]) == ("output_tokens", 1, True)
 
 
-async def test_days_can_be_said(urls: DatabaseUrls, tmp_path: Path) -> None:
+async def test_days_can_be_said_but_nothing_beside_nothing_is_trouble(
+    urls: DatabaseUrls, database: Database, tmp_path: Path
+) -> None:
     await write_usage(urls, ROWS)
-    options = ("--tenant", "acme", "--provider", "openai", openai_file(tmp_path / "usage"))
+    await PostgresSeeds(database).apply(read_seeds(), DAY)
+    options = ("--tenant", "acme", openai_file(tmp_path / "usage", result()))
     first, end = (f"{DAY + timedelta(days=offset):%Y-%m-%d}" for offset in (1, 2))
+    days = ("--from", first, "--to", end)
 
-    ended = await usage(urls, "reconcile", *options, "--from", first, "--to", end)
+    nothing, unused, nobody = await asyncio.gather(
+        usage(urls, "reconcile", *options, *days, "--provider", "openai"),
+        usage(urls, "reconcile", *options, "--provider", "anthropic"),
+        usage(urls, "reconcile", *options, "--provider", "nope"),
+    )
 
-    assert ended.code == 0
-    assert ended.output.decode().startswith(f"openai, {first} to {first} (UTC, both included)")
-    assert ended.output.endswith(b"\n0 of 0 figures are equal\n")
+    assert nothing.code == 2
+    assert nothing.output.decode().startswith(f"openai, {first} to {first} (UTC, both included)")
+    assert nothing.output.endswith(b"\n0 of 0 figures are equal\n")
+    assert nothing.errors.startswith("assistant: Nothing was compared")
+    assert (unused.code, unused.errors) == (1, "")
+    assert nobody.code == 2
+    assert nobody.complaint.startswith("There is no such provider, and no usage of one: nope.")
+
+
+async def test_a_file_that_is_not_whole_is_trouble(urls: DatabaseUrls, tmp_path: Path) -> None:
+    await write_usage(urls, ROWS)
+    file = openai_file(tmp_path / "usage", result())
+    file.write_text(file.read_text().replace('"has_more": false', '"has_more": true'))
+
+    ended = await usage(urls, "reconcile", "--tenant", "acme", "--provider", "openai", file)
+
+    assert ended.code == 2
+    assert ended.output.endswith(b"\n4 of 4 figures are equal\n")
+    assert ended.errors.startswith("assistant: The file is not whole")
 
 
 async def test_a_database_that_is_down_is_trouble_and_no_difference(

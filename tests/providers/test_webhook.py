@@ -157,9 +157,12 @@ def test_the_whole_tenants_alert_has_no_subject() -> None:
     ("given", "problem"),
     [
         ({"URL": URL}, "ASSISTANT_ALERT_WEBHOOK_SECRET: .*set both"),
-        ({"SECRET": SECRET}, "ASSISTANT_ALERT_WEBHOOK_SECRET: .*set both"),
+        ({"SECRET": SECRET}, "^ASSISTANT_ALERT_WEBHOOK_SECRET: goes with .*set both"),
         ({"URL": URL, "SECRET": "too short"}, "ASSISTANT_ALERT_WEBHOOK_SECRET: .*24 to 64 bytes"),
-        ({"URL": "not a url", "SECRET": SECRET}, "ASSISTANT_ALERT_WEBHOOK_URL: "),
+        (
+            {"URL": "not a url", "SECRET": SECRET},
+            "^ASSISTANT_ALERT_WEBHOOK_URL: must be an address, as in https://example.com/alerts$",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_stop_the_start(

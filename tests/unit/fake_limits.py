@@ -53,10 +53,13 @@ class FakeBudgetStore:
         self.asked_for.append(members)
         return {id_: [] for id_ in ids}
 
-    async def put_budget(self, budget: Budget, at: datetime, most: int) -> UUID | None:
+    async def put_budget(
+        self, budget: Budget, at: datetime, most: int, *, keeps_alert_steps: bool = False
+    ) -> UUID | None:
         for other in self.budgets.values():
             if _is_same(other, budget):
-                self.budgets[other.id] = replace(budget, id=other.id)
+                steps = other.alert_steps if keeps_alert_steps else budget.alert_steps
+                self.budgets[other.id] = replace(budget, id=other.id, alert_steps=steps)
                 return other.id
         if sum(other.tenant_id == budget.tenant_id for other in self.budgets.values()) >= most:
             return None

@@ -26,7 +26,8 @@ from assistant.services.budget_alerts import (
 from tests.unit.budget_alerts import BUDGET, FakeAlertStore, FakeReceiver, an_alert
 from tests.unit.fakes import ALICE, FakeClock, FakeTelemetry
 
-AUDITOR = Caller("acme", "carol", None, frozenset({Scope.USAGE_READ}))
+AUDITOR = Caller("acme", "carol", None, frozenset({Scope.ADMIN}))
+READER = replace(ALICE, scopes=frozenset({Scope.COMPLETE, Scope.USAGE_READ}))
 USERS = an_alert()
 SERVICES = an_alert(scope=LimitScope.SERVICE, subject="web")
 GLOBALS = an_alert(scope=LimitScope.GLOBAL, subject=None)
@@ -107,8 +108,9 @@ async def test_the_sweep_tells_of_every_tenants_that_have_waited() -> None:
 @pytest.mark.parametrize(
     ("caller", "seen"),
     [
-        (ALICE, [USERS, SERVICES]),
-        (replace(ALICE, user_id="bob"), [SERVICES]),
+        (ALICE, [USERS]),
+        (READER, [USERS, SERVICES]),
+        (replace(READER, user_id="bob"), [SERVICES]),
         (replace(ALICE, service_id=None), [USERS]),
         (replace(ALICE, tenant_id="globex"), []),
         (AUDITOR, [USERS, SERVICES, GLOBALS]),
@@ -131,7 +133,7 @@ async def test_a_watcher_sees_what_is_theirs_and_with_the_scope_the_whole_tenant
 async def test_who_could_never_see_one_is_refused() -> None:
     nobody = Caller("acme", None, None, frozenset({Scope.COMPLETE}))
 
-    with pytest.raises(Forbidden, match=r"assistant:usage:read"):
+    with pytest.raises(Forbidden, match=r"assistant:admin"):
         await anext(Desk().alerts.watch(nobody))
 
 

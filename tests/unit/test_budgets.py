@@ -14,6 +14,7 @@ from assistant.domain.rate_limit import LimitMeasure, RateLimitDraft
 from assistant.errors import AdmissionRefused, BadUserInput, NotFound
 from assistant.services.budgets import MAX_BUDGETS, MAX_OVERRIDES, Budgets, members_of
 from assistant.services.rate_limits import RateLimits
+from tests.unit.fake_api_keys import FakeApiKeyStore
 from tests.unit.fake_limits import FakeBudgetStore, FakeRateLimitStore
 from tests.unit.fakes import FakeClock, FakeTenantSettings
 
@@ -99,6 +100,28 @@ async def test_steps_may_go_beyond_the_limit(budgets: Budgets) -> None:
     account = await budgets.set_budget(ROOT, draft(steps=steps))
 
     assert account.budget.alert_steps == tuple(map(Decimal, steps))
+
+
+async def test_steps_of_which_nothing_is_said_stay(budgets: Budgets) -> None:
+    silent = BudgetDraft(USER, "ann", BudgetPeriod.DAY, Decimal(20))
+
+    made = await budgets.set_budget(ROOT, silent)
+    assert made.budget.alert_steps == (Decimal("0.8"),)
+
+    await budgets.set_budget(ROOT, draft(steps=("0.5", "1")))
+    kept = await budgets.set_budget(ROOT, silent)
+    assert kept.budget.alert_steps == (Decimal("0.5"), Decimal(1))
+    assert kept.budget.amount == 20
+
+
+async def test_a_problem_is_told_by_the_names_of_who_is_told(budgets: Budgets) -> None:
+    with pytest.raises(BadUserInput) as error:
+        await budgets.set_budget(ROOT, draft("-1", steps=("0.8", "0.5")))
+
+    named = error.value.renamed({"alertSteps": "--alert-at"})
+
+    assert [each.path for each in named.every] == [("limit",), ("--alert-at",)]
+    assert [each.message.split()[0] for each in named.every] == ["limit", "--alert-at"]
 
 
 @pytest.mark.parametrize(
@@ -252,7 +275,7 @@ async def test_who_sees_what_depends_on_who_they_are(
 
     await budgets.list_budgets(caller)
     await budgets.list_members(caller, [NOBODY], 20)
-    await RateLimits(limit_store, clock).list_limits(caller)
+    await RateLimits(limit_store, FakeApiKeyStore(), clock).list_limits(caller)
 
     assert store.asked_for == [members, members]
     assert limit_store.asked_for == [members]
@@ -277,7 +300,7 @@ async def test_a_bucket_that_could_give_nothing_is_refused(
     subject: str | None,
     paths: list[tuple[str, ...]],
 ) -> None:
-    limits = RateLimits(FakeRateLimitStore(), clock)
+    limits = RateLimits(FakeRateLimitStore(), FakeApiKeyStore(), clock)
 
     with pytest.raises(BadUserInput) as error:
         await limits.set_limit(
@@ -288,8 +311,8 @@ async def test_a_bucket_that_could_give_nothing_is_refused(
 
 async def test_limits_are_set_and_deleted(clock: FakeClock) -> None:
     limit_store = FakeRateLimitStore()
-    limits = RateLimits(limit_store, clock)
-    given = RateLimitDraft(API_KEY, "0198", LimitMeasure.REQUESTS, 1_000_000_000, 1)
+    limits = RateLimits(limit_store, FakeApiKeyStore(), clock)
+    given = RateLimitDraft(LimitScope.USER, "0198", LimitMeasure.REQUESTS, 1_000_000_000, 1)
 
     level = await limits.set_limit(ROOT, given)
 
@@ -319,3 +342,13 @@ def test_what_is_left_is_never_less_than_nothing(clock: FakeClock) -> None:
 @pytest.mark.parametrize("milliseconds", [1, 35, 57, 1_009, 2_007, 2_011, 1_999_999, 86_399_999])
 def test_a_wait_is_told_to_the_millisecond(milliseconds: int) -> None:
     assert AdmissionRefused("", retry_after_s=milliseconds / 1000).retry_after_ms == milliseconds
+
+
+async def test_a_limit_of_an_api_key_names_one_by_its_id() -> None:
+    limits = RateLimits(FakeRateLimitStore(), FakeApiKeyStore(), FakeClock())
+    nightly = RateLimitDraft(LimitScope.API_KEY, "nightly", LimitMeasure.REQUESTS, 1, 1)
+
+    with pytest.raises(BadUserInput, match="keys list") as refused:
+        await limits.set_limit(ROOT, nightly)
+
+    assert refused.value.path == ("subject",)

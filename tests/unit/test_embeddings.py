@@ -98,7 +98,7 @@ class Service:
             bulkheads=Bulkheads(clock),
             retries=Retries(clock, random.Random(1)),
             ledger=Ledger(self.store, clock, self.telemetry),
-            request_limits=RequestLimits(self.request_limits),
+            request_limits=RequestLimits(self.request_limits, clock),
             store=self.store,
             clock=clock,
             time_limits=TimeLimits(total_s=total_s),

@@ -256,8 +256,9 @@ def test_the_table_of_anthropics_console_is_read(read: Read) -> None:
 
 def test_a_file_that_ends_before_the_usage_does_says_so(read: Read) -> None:
     for text in (json.dumps(page(bucket(FIRST), has_more=True)), json.dumps(report(has_more=True))):
-        (note,) = read(text).notes
-        assert note.startswith("The last page says that there is more")
+        assert read(text).is_cut_off
+    for text in (json.dumps(page(bucket(FIRST))), json.dumps(PAGES)):
+        assert not read(text).is_cut_off
 
 
 def test_rows_that_are_alike_are_counted_and_pointed_out(read: Read) -> None:

@@ -11,7 +11,7 @@ from assistant.domain.caller import PLATFORM_TENANT
 from assistant.errors import ErrorCode, Forbidden, LimitReached, StorageUnavailable
 from assistant.services.cache_keeper import CacheLimits
 from assistant.services.request_limits import RequestLimits
-from tests.unit.fakes import ALICE, FakeRequestLimits, answering
+from tests.unit.fakes import ALICE, FakeClock, FakeRequestLimits, answering
 from tests.unit.world import World, request_of
 
 USED_UP = LimitReached("Used up.", retry_after_s=2.007, details={"scope": "USER"})
@@ -19,7 +19,7 @@ USED_UP = LimitReached("Used up.", retry_after_s=2.007, details={"scope": "USER"
 
 async def test_a_tenant_without_limits_is_asked_for_once_and_takes_nothing() -> None:
     store = FakeRequestLimits()
-    limits = RequestLimits(store)
+    limits = RequestLimits(store, FakeClock())
 
     for _ in range(3):
         await limits.check(ALICE)
@@ -29,7 +29,7 @@ async def test_a_tenant_without_limits_is_asked_for_once_and_takes_nothing() -> 
 
 async def test_each_request_of_a_limited_tenant_is_counted() -> None:
     store = FakeRequestLimits(limited={ALICE.tenant_id})
-    limits = RequestLimits(store)
+    limits = RequestLimits(store, FakeClock())
     other = replace(ALICE, tenant_id="globex")
 
     for caller in (ALICE, other, ALICE):
@@ -42,7 +42,7 @@ async def test_each_request_of_a_limited_tenant_is_counted() -> None:
 @pytest.mark.parametrize("changed", [ALICE.tenant_id, PLATFORM_TENANT])
 async def test_a_limit_holds_once_its_change_was_told(changed: str) -> None:
     store = FakeRequestLimits()
-    limits = RequestLimits(store)
+    limits = RequestLimits(store, FakeClock())
     await limits.check(ALICE)
     store.limited.add(ALICE.tenant_id)
 
@@ -55,9 +55,38 @@ async def test_a_limit_holds_once_its_change_was_told(changed: str) -> None:
     assert store.taken == [ALICE]
 
 
+async def test_a_limit_of_which_nobody_was_told_is_found_within_a_second_or_two() -> None:
+    store, clock = FakeRequestLimits(), FakeClock()
+    limits = RequestLimits(store, clock)
+    await limits.check(ALICE)
+    store.limited.add(ALICE.tenant_id)
+    clock.advance(1.0)
+
+    for _ in range(3):
+        await limits.check(ALICE)  # the first one has it read
+        await asyncio.sleep(0)
+
+    assert len(store.asked) == 2
+    assert store.taken == [ALICE, ALICE]
+
+
+async def test_without_the_database_it_stays_known_who_has_no_limits() -> None:
+    store, clock = FakeRequestLimits(), FakeClock()
+    limits = RequestLimits(store, clock)
+    await limits.check(ALICE)
+    store.error = StorageUnavailable("away")
+    clock.advance(60.0)
+
+    for _ in range(3):
+        await limits.check(ALICE)
+        await asyncio.sleep(0)
+
+    assert store.taken == []
+
+
 async def test_what_changed_while_it_was_read_is_read_again() -> None:
     store = FakeRequestLimits(may_answer=asyncio.Event())
-    limits = RequestLimits(store)
+    limits = RequestLimits(store, FakeClock())
     checking = asyncio.create_task(limits.check(ALICE))
     while not store.asked:
         await asyncio.sleep(0)
@@ -74,7 +103,7 @@ async def test_what_changed_while_it_was_read_is_read_again() -> None:
 
 async def test_nobody_passes_while_it_is_not_known_whether_there_are_limits() -> None:
     store = FakeRequestLimits(error=StorageUnavailable("away"))
-    limits = RequestLimits(store)
+    limits = RequestLimits(store, FakeClock())
 
     for _ in range(2):
         with pytest.raises(StorageUnavailable):

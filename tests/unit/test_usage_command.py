@@ -28,6 +28,7 @@ def test_an_export_for_nobody_is_refused() -> None:
         (("--tolerance", "NaN"), "--tolerance must be 0 to 100."),
         (("--from", "2026-11-01T01:00:00Z"), "--from must be a day of UTC"),
         (("--to", "tomorrow"), "--to must be a date, as in 2026-11-01"),
+        (("--from", "2026-11-02", "--to", "2026-11-02"), "--from must be before --to"),
         (("--format", "anthropic"), "is of openai, as it looks, and not of anthropic"),
     ],
 )

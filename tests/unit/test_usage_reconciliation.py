@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -25,7 +26,9 @@ from assistant.services.usage_reconciliation import (
     shared_names,
 )
 from assistant.usage_output import reconciliation_json, reconciliation_lines
+from tests.unit.fakes import FakeModelStore, catalog, model
 
+CATALOG = FakeModelStore(catalog(model("openai/gpt-4o")))
 FIRST, SECOND, THIRD = (date(2026, 11, day) for day in (1, 2, 3))
 REQUESTS, COST = Measure.REQUESTS, Measure.COST
 
@@ -141,7 +144,7 @@ def test_a_figure_is_equal_to_the_last_digit_or_within_what_is_tolerated(
 async def test_the_days_of_the_file_are_compared_one_after_the_other() -> None:
     log = RecordedUsage(ours("a", FIRST, 1), ours("a", SECOND, 1), ours("a", THIRD, 1))
 
-    found = await UsageReconciliation(log).reconcile(
+    found = await UsageReconciliation(log, CATALOG).reconcile(
         "acme", "openai", reported(theirs("a", FIRST, 1), theirs("a", THIRD, 1))
     )
 
@@ -159,7 +162,7 @@ async def test_what_is_equal_in_sum_but_not_by_day_is_not_equal() -> None:
     log = RecordedUsage(ours("a", FIRST, 1), ours("a", SECOND, 2))
     file = reported(theirs("a", FIRST, 2), theirs("a", SECOND, 1))
 
-    found = await UsageReconciliation(log).reconcile("acme", "openai", file)
+    found = await UsageReconciliation(log, CATALOG).reconcile("acme", "openai", file)
 
     assert [line.is_equal for line in found.totals] == [True]
     assert not found.is_equal
@@ -168,7 +171,7 @@ async def test_what_is_equal_in_sum_but_not_by_day_is_not_equal() -> None:
 async def test_days_that_were_not_asked_for_are_left_out_with_a_word() -> None:
     log = RecordedUsage(ours("a", SECOND, 1))
 
-    found = await UsageReconciliation(log).reconcile(
+    found = await UsageReconciliation(log, CATALOG).reconcile(
         "acme",
         "openai",
         reported(theirs("a", FIRST, 7), theirs("a", SECOND, 1)),
@@ -184,7 +187,7 @@ async def test_what_we_estimated_or_could_not_price_is_said() -> None:
     log = RecordedUsage(ours("a", FIRST, 2_000, estimated=1_500, unpriced=3))
     file = reported(theirs("a", FIRST, 2_000), measures=(REQUESTS, COST))
 
-    found = await UsageReconciliation(log).reconcile("acme", "openai", file)
+    found = await UsageReconciliation(log, CATALOG).reconcile("acme", "openai", file)
 
     assert found.notes == (
         "Our attempts whose tokens are estimated, since nobody reported them: 1,500",
@@ -193,7 +196,7 @@ async def test_what_we_estimated_or_could_not_price_is_said() -> None:
 
 
 async def test_days_must_be_known_and_not_too_many() -> None:
-    reconciliation = UsageReconciliation(RecordedUsage())
+    reconciliation = UsageReconciliation(RecordedUsage(), CATALOG)
     with pytest.raises(BadUserInput, match="names no day"):
         await reconciliation.reconcile("acme", "openai", reported())
     with pytest.raises(BadUserInput, match="1 to 400"):
@@ -202,10 +205,48 @@ async def test_days_must_be_known_and_not_too_many() -> None:
             "openai",
             reported(theirs("a", FIRST, 1), theirs("a", FIRST + timedelta(days=MOST_DAYS), 1)),
         )
-    with pytest.raises(BadUserInput, match="1 to 400"):
-        await reconciliation.reconcile(
-            "acme", "openai", reported(), first_day=SECOND, last_day=FIRST
-        )
+    file = reported(theirs("a", SECOND, 1))
+    with pytest.raises(BadUserInput, match="after the last of the file, which is 2026-11-02"):
+        await reconciliation.reconcile("acme", "openai", file, first_day=THIRD)
+    with pytest.raises(BadUserInput, match="before the first of the file, which is 2026-11-02"):
+        await reconciliation.reconcile("acme", "openai", file, last_day=FIRST)
+
+
+async def test_nothing_beside_nothing_is_not_equal_but_unknown() -> None:
+    found = await UsageReconciliation(RecordedUsage(), CATALOG).reconcile(
+        "acme", "openai", reported(), first_day=FIRST, last_day=FIRST
+    )
+
+    assert found.is_equal is None
+    assert found.doubt is not None
+    assert found.doubt.startswith("Nothing was compared")
+    assert reconciliation_json("openai", reported(), found)["isEqual"] is None
+
+
+async def test_a_file_that_is_not_whole_is_compared_and_equals_nothing() -> None:
+    file = replace(reported(theirs("a", FIRST, 1)), is_cut_off=True)
+
+    found = await UsageReconciliation(RecordedUsage(ours("a", FIRST, 1)), CATALOG).reconcile(
+        "acme", "openai", file
+    )
+
+    assert [line.is_equal for line in found.lines] == [True]
+    assert found.is_equal is None
+    assert found.doubt is not None
+    assert "next_page" in found.doubt
+
+
+async def test_a_provider_is_in_the_catalog_or_was_used() -> None:
+    file = reported(theirs("a", FIRST, 1))
+
+    unused = await UsageReconciliation(RecordedUsage(), CATALOG).reconcile("acme", "openai", file)
+    deleted = await UsageReconciliation(RecordedUsage(ours("a", FIRST, 1)), CATALOG).reconcile(
+        "acme", "deleted", file
+    )
+
+    assert (unused.is_equal, deleted.is_equal) == (False, True)
+    with pytest.raises(BadUserInput, match=r"no such provider.*: nope\. There are: openai\."):
+        await UsageReconciliation(RecordedUsage(), CATALOG).reconcile("acme", "nope", file)
 
 
 async def test_what_differs_is_printed_in_a_table_and_all_of_it_as_json() -> None:
@@ -215,7 +256,7 @@ async def test_what_differs_is_printed_in_a_table_and_all_of_it_as_json() -> Non
         theirs("o1", FIRST, 5, "1.00"),
         measures=(REQUESTS, COST),
     )
-    found = await UsageReconciliation(log).reconcile("acme", "openai", file)
+    found = await UsageReconciliation(log, CATALOG).reconcile("acme", "openai", file)
 
     assert list(reconciliation_lines("openai", file, found, show_all=False)) == [
         "openai, 2026-11-01 to 2026-11-01 (UTC, both included), beside a file",

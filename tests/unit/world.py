@@ -139,7 +139,7 @@ class World:
         )
         self.flow = Completions(
             ledger=self.ledger,
-            request_limits=RequestLimits(self.request_limits),
+            request_limits=RequestLimits(self.request_limits, self.clock),
             prompts=Prompts(self.prompts),  # type: ignore[arg-type] - most name no prompt
             models=models,
             router=router,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +15,7 @@ from assistant.domain.money import in_words
 from assistant.errors import BudgetExceeded, EntryReaped, LimitReached, PriceUnknown
 
 _Verdict: TypeAlias = Literal["ADMITTED", "BUDGET", "RATE", "UNPRICED", "REAPED"]
-WHOSE: Final = {
+_WHOSE: Final = {
     LimitScope.GLOBAL: "of all together",
     LimitScope.SERVICE: "of the service",
     LimitScope.USER: "of the user",
@@ -67,7 +68,7 @@ def admission_of(answer: Mapping[str, Any], model: str, stake: Stake) -> Admissi
         case "ADMITTED":
             return Admission(answer["output_tokens"], answer["cost"], answer["is_limited"])
         case "BUDGET":
-            raise _budget_exceeded(answer["details"], model)
+            raise _budget_exceeded(answer["details"], model, stake)
         case "RATE":
             raise _limit_reached(answer["details"], stake)
         case "UNPRICED":
@@ -84,15 +85,16 @@ def admission_of(answer: Mapping[str, Any], model: str, stake: Stake) -> Admissi
             assert_never(verdict)
 
 
-def _budget_exceeded(details: Mapping[str, Any], model: str) -> BudgetExceeded:
+def _budget_exceeded(details: Mapping[str, Any], model: str, stake: Stake) -> BudgetExceeded:
     scope, period = LimitScope(details["scope"]), BudgetPeriod(details["period"])
     amount, left = Decimal(details["amount"]), Decimal(details["left"])
     resets_at = datetime.fromisoformat(details["ends_at"])
+    advice = "Lower maxTokens, use" if stake.output_tokens else "Send less, use"
     return BudgetExceeded(
-        f"The budget {WHOSE[scope]} of {in_words(amount)} per {_PER[period]} has {in_words(left)} "
-        f"left, which is less than an answer of {model} may cost. It resets at "
-        f"{resets_at:%Y-%m-%dT%H:%M:%SZ}. Lower maxTokens, use a cheaper model, or ask an "
-        "administrator to raise it.",
+        f"The budget {whose(scope, details['subject'])} of {in_words(amount)} per {_PER[period]} has "
+        f"{in_words(left)} left, which is less than a call of {model} may cost. It resets at "
+        f"{resets_at:%Y-%m-%dT%H:%M:%SZ}. {advice} a cheaper model, or ask an administrator to "
+        "raise it.",
         retry_after_s=details["retry_after_ms"] / 1000,
         details=named(scope, details["subject"])
         | {
@@ -105,13 +107,27 @@ def _budget_exceeded(details: Mapping[str, Any], model: str) -> BudgetExceeded:
 
 
 def _limit_reached(details: Mapping[str, Any], stake: Stake) -> LimitReached:
-    scope, after_ms = LimitScope(details["scope"]), details["retry_after_ms"]
+    scope, after_s = LimitScope(details["scope"]), details["retry_after_ms"] / 1000
     return LimitReached(
-        f"The rate limit {WHOSE[scope]} of {details['per_minute']:,} tokens per minute is used "
-        f"up: this takes about {stake.expected_tokens:,}. Try again in {after_ms / 1000:.1f} s.",
-        retry_after_s=after_ms / 1000,
+        f"The rate limit {whose(scope, details['subject'])} of {details['capacity']:,} tokens at "
+        f"once and {details['per_minute']:,} per minute is used up: this takes about "
+        f"{stake.expected_tokens:,}. Try again in {duration(after_s)}.",
+        retry_after_s=after_s,
         details=named(scope, details["subject"]) | {"measure": "TOKENS"},
     )
+
+
+def whose(scope: LimitScope, subject: str) -> str:
+    """Whom a refusal is about, in words."""
+    return f"{_WHOSE[scope]} {subject}" if subject else _WHOSE[scope]
+
+
+def duration(seconds: float) -> str:
+    """How long, as it is told to people: never too short."""
+    for most, unit_s, unit in ((120, 1, "s"), (7_200, 60, "minutes"), (172_800, 3_600, "hours")):
+        if seconds <= most:
+            return f"{math.ceil(seconds / unit_s * 10) / 10:g} {unit}"
+    return f"{math.ceil(seconds / 86_400 * 10) / 10:g} days"
 
 
 def named(scope: LimitScope, subject: str) -> dict[str, str]:

@@ -110,11 +110,13 @@ _PUT = text(
         WHERE tenant_id = :tenant_id AND scope = :scope AND subject = :subject
           AND period = :period)
     ON CONFLICT (tenant_id, scope, subject, period) DO UPDATE SET
-        amount = excluded.amount, alert_steps = excluded.alert_steps,
-        updated_at = excluded.updated_at
+        amount = excluded.amount, updated_at = excluded.updated_at,
+        alert_steps = CASE WHEN :keeps_alert_steps
+            THEN budgets.alert_steps ELSE excluded.alert_steps END
     RETURNING id
     """
 )
+_ALERT_STEPS = text("SELECT assistant_alert_steps(:tenant_id, :id)")
 _ADD_OVERRIDE = text(
     f"""
     INSERT INTO budget_overrides (tenant_id, id, budget_id, starts_at, extra, reason, created_by,
@@ -176,7 +178,9 @@ class PostgresBudgets:
                 found[row.id].append(_standing(row))
         return found
 
-    async def put_budget(self, budget: Budget, at: datetime, most: int) -> UUID | None:
+    async def put_budget(
+        self, budget: Budget, at: datetime, most: int, *, keeps_alert_steps: bool = False
+    ) -> UUID | None:
         parameters = {
             "tenant_id": budget.tenant_id,
             "id": budget.id,
@@ -185,11 +189,13 @@ class PostgresBudgets:
             "period": budget.period,
             "amount": budget.amount,
             "alert_steps": list(budget.alert_steps),
+            "keeps_alert_steps": keeps_alert_steps,
             "at": at,
             "most": most,
         }
         async with self._held(budget.tenant_id) as connection:
             id_: UUID | None = (await connection.execute(_PUT, parameters)).scalar()
+            await connection.execute(_ALERT_STEPS, {"tenant_id": budget.tenant_id, "id": id_})
         return id_
 
     async def add_override(self, tenant_id: str, override: BudgetOverride, most: int) -> bool:

@@ -55,6 +55,11 @@ class GroupCommit(Generic[_Item]):
             self._writing = asyncio.create_task(self._drain(), name="group-commit")
         await written
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything waits or is being written."""
+        return self._writing is not None
+
     async def flush(self) -> None:
         """Return when everything submitted so far has been written or has failed."""
         if self._writing is not None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
@@ -129,13 +129,20 @@ class PostgresLedger:
         try:
             await self._group.submit(settling)
         except StorageUnavailable:
-            if len(self._owed) < _MOST_OWED:
-                self._owed[completion.id] = completion
+            self._owe(completion)
+            raise
+        except InternalError:
+            # Whatever is wrong with what was said, what it has cost is known.
+            self._owe(replace(completion, text="", json=None))
             raise
         if settling.is_reaped:
             raise EntryReaped(
                 "The completion took so long to be recorded that it was given up. Try again."
             )
+
+    def _owe(self, completion: Completion) -> None:
+        if len(self._owed) < _MOST_OWED:
+            self._owed[completion.id] = completion
 
     # ------------------------------------------------------------------ in the background
 

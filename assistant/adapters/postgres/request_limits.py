@@ -9,7 +9,7 @@ from typing import Any, Final, LiteralString
 
 from sqlalchemy import text
 
-from assistant.adapters.postgres.admissions import WHOSE, named
+from assistant.adapters.postgres.admissions import duration, named, whose
 from assistant.adapters.postgres.cache_connection import CacheConnection
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.group_commit import GroupCommit
@@ -84,8 +84,8 @@ def _key(caller: Caller) -> tuple[str | None, ...]:
 def _refusal(row: Any) -> LimitReached:
     scope, after_s = LimitScope(row.scope), row.retry_after_ms / 1000
     return LimitReached(
-        f"The rate limit {WHOSE[scope]} of {row.per_minute:,} requests per minute is used up. "
-        f"Try again in {after_s:g} s.",
+        f"The rate limit {whose(scope, row.subject)} of {row.capacity:,} requests at once and "
+        f"{row.per_minute:,} per minute is used up. Try again in {duration(after_s)}.",
         retry_after_s=after_s,
         details=named(scope, row.subject) | {"measure": LimitMeasure.REQUESTS.value},
     )

@@ -14,9 +14,6 @@ from assistant.errors import BadUserInput
 
 _LEAST = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MORE_TO_FETCH = (
-    "The last page says that there is more: fetch what next_page leads to, and add it to the file"
-)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -79,7 +76,7 @@ def reported(
     for earlier, later in pairwise(ordered):
         if later.start < earlier.end:
             raise BadUserInput(f"{later} is also in {earlier}: hours and days are mixed")
-    notes = [MORE_TO_FETCH] if is_cut_off else []
+    notes = []
     if repeated:
         notes.append(
             f"Rows of the file that are like another one in everything, and counted: {repeated:,}"
@@ -92,6 +89,7 @@ def reported(
         days[0] if days else None,
         days[-1] if days else None,
         tuple(notes),
+        is_cut_off,
     )
 
 
