@@ -19,7 +19,7 @@ branch_labels = None
 depends_on = None
 
 FUNCTIONS = (
-    "assistant_record(json, json, json, json, uuid)",
+    "assistant_record(json, json, json, json, text[], uuid)",
     "assistant_begin_windows(text, uuid[], text[], timestamptz[])",
     "assistant_alert_steps(text, uuid, text)",
     "assistant_set_time_zone(text, text)",

@@ -52,7 +52,9 @@ BEGIN
     IF dead IS NULL THEN
         RETURN;
     END IF;
-    PERFORM public.assistant_record('[]', '[]', dead, dead, NULL);
+    PERFORM public.assistant_record('[]', '[]', dead, dead, ARRAY(
+        SELECT DISTINCT d.tenant_id FROM json_to_recordset(dead) AS d (tenant_id text) ORDER BY 1
+    ), NULL);
     -- But for those that settled by themselves at this very moment.
     RETURN QUERY
         SELECT c.tenant_id, c.id

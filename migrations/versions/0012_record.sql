@@ -1,6 +1,6 @@
 -- What is decided by comes apart from the rows that are written, which are long and read only once.
 CREATE FUNCTION public.assistant_record(
-    opened json, opened_rows json, settled json, settled_rows json, instance uuid)
+    opened json, opened_rows json, settled json, settled_rows json, tenants text[], instance uuid)
 RETURNS TABLE (id uuid, verdict text, output_tokens integer, cost numeric,
                is_limited boolean, details json)
 LANGUAGE plpgsql SECURITY DEFINER
@@ -8,7 +8,10 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS 
 #variable_conflict use_column
 DECLARE
     present   timestamptz := clock_timestamp();
-    tenants   text[];
+    askers    integer := json_array_length(opened);
+    enders    integer := json_array_length(settled);
+    holds     boolean := false;    -- whether what is settled holds anything of a window
+    drew      boolean := false;    -- or has drawn of a bucket
     claims    public.assistant_claim[] := '{}';
     draughts  public.assistant_draught[] := '{}';
     lefts     numeric[];     -- of each claim's window; of windows met twice the first counts
@@ -36,15 +39,19 @@ BEGIN
         ON CONFLICT (id) DO UPDATE SET heard_at = excluded.heard_at
         WHERE i.heard_at < excluded.heard_at - interval '2 seconds';
     END IF;
-    SELECT array_agg(t.tenant_id ORDER BY t.tenant_id) INTO tenants FROM (
-        SELECT o.tenant_id FROM json_to_recordset(opened) AS o (tenant_id text)
-        UNION SELECT s.tenant_id FROM json_to_recordset(settled) AS s (tenant_id text)
-    ) AS t;
+    -- In the order in which they are given, which is that of their names.
     PERFORM pg_advisory_xact_lock_shared(hashtextextended(t, 4837201567))
     FROM unnest(tenants) AS t;
+    IF enders > 0 THEN
+        SELECT coalesce(bool_or(cardinality(r.budget_ids) > 0), false),
+               coalesce(bool_or(cardinality(r.limit_ids) > 0), false)
+        INTO holds, drew
+        FROM json_to_recordset(settled) AS s (tenant_id text, id uuid)
+        JOIN public.reservations AS r ON r.tenant_id = s.tenant_id AND r.id = s.id;
+    END IF;
 
     -- Which windows an opened row is about: those that it holds, where it holds any.
-    IF json_array_length(opened) > 0 AND EXISTS (
+    IF askers > 0 AND EXISTS (
         SELECT FROM public.budgets AS b WHERE b.tenant_id = ANY (tenants)
     ) THEN
         claims := ARRAY(
@@ -105,7 +112,7 @@ BEGIN
                  AND w.subject = h.subject AND w.starts_at = h.starts_at
         );
     END IF;
-    IF json_array_length(opened) > 0 AND EXISTS (
+    IF askers > 0 AND EXISTS (
         SELECT FROM public.rate_limits AS l
         WHERE l.tenant_id = ANY (tenants) AND l.measure = 'TOKENS'
     ) THEN
@@ -146,31 +153,39 @@ BEGIN
     END IF;
 
     -- In the order of their keys, windows before buckets.
-    PERFORM FROM public.budget_windows AS w
-    WHERE (w.tenant_id, w.budget_id, w.subject, w.starts_at) IN (
-        SELECT c.tenant_id, c.budget_id, c.subject, c.starts_at FROM unnest(claims) AS c
-        UNION
-        SELECT r.tenant_id, h.budget_id, h.subject, h.starts_at
-        FROM json_to_recordset(settled) AS s (tenant_id text, id uuid)
-        JOIN public.reservations AS r ON r.tenant_id = s.tenant_id AND r.id = s.id
-        CROSS JOIN LATERAL unnest(r.budget_ids, r.subjects, r.starts)
-            AS h (budget_id, subject, starts_at))
-    ORDER BY w.tenant_id, w.budget_id, w.subject, w.starts_at
-    FOR UPDATE;
-    PERFORM FROM public.rate_buckets AS k
-    WHERE (k.tenant_id, k.limit_id, k.subject) IN (
-        SELECT d.tenant_id, d.limit_id, d.subject FROM unnest(draughts) AS d
-        UNION
-        SELECT r.tenant_id, h.limit_id, h.subject
-        FROM json_to_recordset(settled) AS s (tenant_id text, id uuid)
-        JOIN public.reservations AS r ON r.tenant_id = s.tenant_id AND r.id = s.id
-        CROSS JOIN LATERAL unnest(r.limit_ids, r.limit_subjects) AS h (limit_id, subject))
-    ORDER BY k.tenant_id, k.limit_id, k.subject
-    FOR UPDATE;
+    IF holds OR cardinality(claims) > 0 THEN
+        PERFORM FROM public.budget_windows AS w
+        WHERE (w.tenant_id, w.budget_id, w.subject, w.starts_at) IN (
+            SELECT c.tenant_id, c.budget_id, c.subject, c.starts_at FROM unnest(claims) AS c
+            UNION
+            SELECT r.tenant_id, h.budget_id, h.subject, h.starts_at
+            FROM json_to_recordset(settled) AS s (tenant_id text, id uuid)
+            JOIN public.reservations AS r ON r.tenant_id = s.tenant_id AND r.id = s.id
+            CROSS JOIN LATERAL unnest(r.budget_ids, r.subjects, r.starts)
+                AS h (budget_id, subject, starts_at))
+        ORDER BY w.tenant_id, w.budget_id, w.subject, w.starts_at
+        FOR UPDATE;
+    END IF;
+    IF drew OR cardinality(draughts) > 0 THEN
+        PERFORM FROM public.rate_buckets AS k
+        WHERE (k.tenant_id, k.limit_id, k.subject) IN (
+            SELECT d.tenant_id, d.limit_id, d.subject FROM unnest(draughts) AS d
+            UNION
+            SELECT r.tenant_id, h.limit_id, h.subject
+            FROM json_to_recordset(settled) AS s (tenant_id text, id uuid)
+            JOIN public.reservations AS r ON r.tenant_id = s.tenant_id AND r.id = s.id
+            CROSS JOIN LATERAL unnest(r.limit_ids, r.limit_subjects) AS h (limit_id, subject))
+        ORDER BY k.tenant_id, k.limit_id, k.subject
+        FOR UPDATE;
+    END IF;
     present := clock_timestamp();
 
     -- Give back what was held, charge what was used, and record it: all of it once.
-    IF json_array_length(settled) > 0 THEN
+    IF enders > 0 AND NOT holds AND NOT drew THEN
+        DELETE FROM public.reservations AS r
+        USING json_to_recordset(settled) AS s (tenant_id text, id uuid)
+        WHERE r.tenant_id = s.tenant_id AND r.id = s.id;
+    ELSIF enders > 0 THEN
         WITH ended AS MATERIALIZED (
             DELETE FROM public.reservations AS r
             USING json_to_recordset(settled) AS s (
@@ -238,6 +253,8 @@ BEGIN
         )
         SELECT count(pg_notify('assistant_budget_alerts', row_to_json(alerts)::text))
         INTO needed FROM alerts;
+    END IF;
+    IF enders > 0 THEN
         WITH ended AS MATERIALIZED (
             SELECT * FROM json_to_recordset(settled_rows) AS s (
                 tenant_id text, id uuid, created_at timestamptz, status text, user_id text,
@@ -321,7 +338,7 @@ BEGIN
         )
         SELECT coalesce(array_agg(recorded.id), '{}') INTO written FROM recorded;
         -- Whoever was taken for dead, and is not, is told that it has been settled for it.
-        IF cardinality(written) < json_array_length(settled) THEN
+        IF cardinality(written) < enders THEN
             RETURN QUERY
                 SELECT s.id, 'REAPED', NULL::integer, NULL::numeric, NULL::boolean, NULL::json
                 FROM json_to_recordset(settled) AS s (
@@ -332,10 +349,66 @@ BEGIN
         END IF;
     END IF;
 
-    -- Hold what each opened row may take, one after the other, and record those who get it.
-    IF json_array_length(opened) = 0 THEN
+    IF askers = 0 THEN
         RETURN;
     END IF;
+    -- Where nothing limits anybody, all get what they ask for. What has ended holds nothing any more.
+    IF cardinality(claims) = 0 AND cardinality(draughts) = 0 AND NOT EXISTS (
+        SELECT FROM json_to_recordset(opened) AS o (is_more boolean) WHERE o.is_more
+    ) THEN
+        WITH recorded AS (
+            INSERT INTO public.completions (
+                tenant_id, id, created_at, status, user_id, service_id, feature, prompt_version_id, model,
+                text, finish_reason, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens,
+                is_estimated, cost, is_priced, cache, decision, latency_ms, error_code, json, operation)
+            SELECT
+                tenant_id, id, created_at, status, user_id, service_id, feature, prompt_version_id, model,
+                text, finish_reason, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens,
+                is_estimated, cost, is_priced, cache, decision, latency_ms, error_code, json, operation
+            FROM json_to_recordset(opened_rows) AS o (
+                tenant_id text, id uuid, created_at timestamptz, status text, user_id text,
+                service_id text, feature text, prompt_version_id uuid, model text, text text,
+                finish_reason text, prompt_tokens integer, completion_tokens integer,
+                cached_tokens integer, reasoning_tokens integer, is_estimated boolean, cost numeric,
+                is_priced boolean, cache text, decision jsonb, latency_ms integer, error_code text,
+                json json, operation text)
+            ON CONFLICT DO NOTHING
+            RETURNING id
+        )
+        SELECT coalesce(array_agg(recorded.id), '{}') INTO ids FROM recorded;
+        IF cardinality(ids) < askers THEN
+            -- Those of a statement that is repeated run already.
+            ids := ids || ARRAY(
+                SELECT c.id
+                FROM json_to_recordset(opened) AS o (
+                    tenant_id text, id uuid, created_at timestamptz)
+                JOIN public.completions AS c
+                  ON c.tenant_id = o.tenant_id AND c.id = o.id AND c.created_at = o.created_at
+                WHERE c.status = 'RUNNING' AND o.id <> ALL (ids));
+        END IF;
+        RETURN QUERY
+            WITH asks AS MATERIALIZED (
+                SELECT o.*, o.fixed_cost + o.stake_output * o.output_price * 0.000001 AS wanted
+                FROM json_to_recordset(opened) AS o (
+                    tenant_id text, id uuid, created_at timestamptz, user_id text,
+                    service_id text, stake_prompt integer, stake_output integer,
+                    fixed_cost numeric, output_price numeric)
+            ), held AS (
+                INSERT INTO public.reservations AS r (
+                    tenant_id, id, created_at, instance_id, user_id, service_id, prompt_tokens,
+                    output_tokens, cost, budget_ids, subjects, starts, limit_ids, limit_subjects,
+                    taken_tokens)
+                SELECT a.tenant_id, a.id, a.created_at, instance, a.user_id, a.service_id,
+                       a.stake_prompt, a.stake_output, a.wanted, '{}', '{}', '{}', '{}', '{}', '{}'
+                FROM asks AS a WHERE a.id = ANY (ids)
+                ON CONFLICT DO NOTHING
+            )
+            SELECT a.id, CASE WHEN a.id = ANY (ids) THEN 'ADMITTED' ELSE 'REAPED' END,
+                   a.stake_output, a.wanted, false, NULL::json
+            FROM asks AS a;
+        RETURN;
+    END IF;
+    -- Else hold what each may take, one after the other, and record those who get it.
     lefts := ARRAY(
         SELECT c.amount - w.spent - w.reserved
         FROM unnest(claims) WITH ORDINALITY AS c (
@@ -368,10 +441,11 @@ BEGIN
                      AND c.created_at = o.created_at AND c.status <> 'RUNNING'
                ) AS has_ended
         FROM ROWS FROM (
-            json_to_recordset(opened) AS (tenant_id text, id uuid, created_at timestamptz,
-    api_key_id text, stake_prompt integer, stake_output integer, least_output integer,
-    fixed_cost numeric, output_price numeric, expected_tokens integer, may_be_unpriced boolean, is_more boolean
-)
+            json_to_recordset(opened) AS (
+                tenant_id text, id uuid, created_at timestamptz, api_key_id text,
+                stake_prompt integer, stake_output integer, least_output integer,
+                fixed_cost numeric, output_price numeric, expected_tokens integer,
+                may_be_unpriced boolean, is_more boolean)
         ) WITH ORDINALITY AS o (
             tenant_id, id, created_at, api_key_id, stake_prompt, stake_output, least_output,
             fixed_cost, output_price, expected_tokens, may_be_unpriced, is_more, place)
@@ -578,6 +652,5 @@ BEGIN
         json json, operation text)
     WHERE o.id = ANY (ids)
     ON CONFLICT DO NOTHING;
-
 END
 $$;

@@ -26,7 +26,7 @@ from assistant.errors import EntryReaped, InternalError, StorageUnavailable
 
 log = structlog.get_logger(__name__)
 
-_RECORD = "SELECT * FROM assistant_record(%s, %s, %s, %s, %s)"
+_RECORD = "SELECT * FROM assistant_record(%s, %s, %s, %s, %s, %s)"
 _LEAVE = "SELECT assistant_leave(%s)"
 _REAPED = "REAPED"
 _WINDOWS = "WINDOWS"
@@ -59,7 +59,7 @@ class _Settling:
     is_reaped: bool = False
 
 
-_Parameters: TypeAlias = tuple[str, str, str, str, UUID]
+_Parameters: TypeAlias = tuple[str, str, str, str, list[str], UUID]
 _Item: TypeAlias = _Opening | _Settling | None
 """What a group is made of; None says no more than that this process lives."""
 
@@ -176,11 +176,13 @@ class PostgresLedger:
             for i in items
             if isinstance(i, _Opening) and i.completion.id not in settled
         }
+        written: list[_Opening | _Settling] = [*opened.values(), *settled.values()]
         parameters = (
             json.dumps([self._asked(opening) for opening in opened.values()]),
             json.dumps([completion_row(opening.completion) for opening in opened.values()]),
             json.dumps([used_row(settling.completion) for settling in settled.values()]),
             json.dumps([completion_row(settling.completion) for settling in settled.values()]),
+            sorted({item.completion.caller.tenant_id for item in written}),
             self._instance,
         )
         try:
