@@ -28,8 +28,9 @@ async def call_on(storm: Storm, left: list[int], chance: random.Random) -> None:
             model=f"openai/{chance.choice(MODELS)}",
             parameters={"maxTokens": chance.randint(1, 60)},
         )
-        if not answer.is_over:
-            left[0] += 1  # nobody was there to answer
+        if answer.response is None:
+            # Nobody was there to answer, or no database; or the provider had a bad moment.
+            left[0] += 1
             await asyncio.sleep(0.2)
 
 
@@ -63,7 +64,7 @@ async def test_no_lost_and_no_doubled_usage_through_kills_and_restarts_of_the_da
 
         served = [answer for answer in at.answers if answer.response is not None]
         print(f"{len(at.answers)} requests: {dict(at.codes)}")
-        assert len(served) > 0.5 * REQUESTS
+        assert len(served) >= REQUESTS
         rows = {
             str(id_): (prompt, completion, attempts)
             for id_, prompt, completion, attempts in await at.execute(
