@@ -104,8 +104,8 @@ class CompletionDecision:
         "was."
     )
     max_output_tokens: int | None = strawberry.field(
-        description="How long what was left of a budget let the answer be, in tokens; null where "
-        "that was as long as was asked for."
+        description="How long a budget let the answer be, in tokens, where the request left that "
+        "open; null where it did not, and where no budget held."
     )
 
     @classmethod

@@ -281,8 +281,8 @@ class Decision:
 
     ``cache`` is None where the request ended before the cache was asked. ``first_token_ms`` is from
     the request to what was first heard of an answer; None where nothing was.
-    ``most_output_tokens`` is how long what was left of a budget let the answer be; None where the
-    request, or the model, was content with that.
+    ``most_output_tokens`` is how long a budget let the answer be, where the request left that open;
+    None where it did not, and where no budget held.
     """
 
     rule_name: str | None = None

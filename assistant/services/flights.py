@@ -212,8 +212,9 @@ class Flight:
                 except AssistantError as refusal:
                     self._dismiss(heir, refusal)
                     continue
-                # Who has left meanwhile gives back by themselves what they hold.
-                if heir in self._riders:
+                # Who has left meanwhile gives back by themselves what they hold. Where it has ended
+                # meanwhile, the others have had it for nothing already.
+                if heir in self._riders and not self._task.done():
                     self._payer = heir.entry
                     self.draft.pass_to(heir.entry)
 

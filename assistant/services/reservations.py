@@ -30,7 +30,7 @@ class Reservation:
         """In USD, all in all; None before it is opened, and where a model has no price."""
         self.is_limited = False
         self.output_tokens: int | None = None
-        """How long a budget lets the answer be; None where it may be as long as was asked for."""
+        """How long an answer of an open length may be; None where no budget bounds it."""
         self.stake = Stake()
         """What was asked for last."""
         self.changing = asyncio.Lock()
@@ -83,8 +83,8 @@ class Reservation:
     def _take(self, key: ModelKey, stake: Stake, admission: Admission) -> None:
         self._admitted, self.stake = key, stake
         self.held, self.is_limited = admission.cost, admission.is_limited
-        is_cut = admission.output_tokens < stake.output_tokens
-        self.output_tokens = admission.output_tokens if is_cut else None
+        is_open = stake.least_output_tokens < stake.output_tokens and stake.output_price != 0
+        self.output_tokens = admission.output_tokens if is_open and self.is_limited else None
         self._granted = admission.output_tokens
 
     async def cover(

@@ -9,7 +9,7 @@ from uuid import UUID
 from assistant.domain.budget import Admission, Stake
 from assistant.domain.completion import Completion
 from assistant.domain.money import token_cost
-from assistant.errors import BudgetExceeded
+from assistant.errors import BudgetExceeded, EntryReaped
 from tests.unit.fakes import FakeLedgerStore
 
 
@@ -27,6 +27,8 @@ class Purse(FakeLedgerStore):
         self, completion: Completion, stake: Stake, *, is_more: bool = False
     ) -> Admission:
         await super().open(completion, stake, is_more=is_more)
+        if any(settled.id == completion.id for settled in self.settled):
+            raise EntryReaped("What has ended holds nothing any more.")
         self.asked.append((completion.model, is_more))
         user, cost = completion.caller.user_id, stake.cost
         output = stake.output_tokens

@@ -169,6 +169,9 @@ async def test_a_budget_that_has_enough_limits_the_answer_all_the_same() -> None
     asked = await ask(world)
 
     assert provider.calls[0].parameters.max_tokens == USUAL_OUTPUT_TOKENS
+    assert asked.record.decision.most_output_tokens == USUAL_OUTPUT_TOKENS
+
+    asked = await ask(world, parameters=GenerationParameters(max_tokens=10))
     assert asked.record.decision.most_output_tokens is None
 
 
@@ -417,6 +420,30 @@ async def test_who_leaves_goes_on_to_pay_where_nobody_else_may() -> None:
     assert purse_of(world).spent[ALICE.user_id] > 0
     assert purse_of(world).spent[BOB.user_id] == 0
     assert purse_of(world).held == {}
+
+
+async def test_an_answer_that_ends_while_it_is_passed_on_is_paid_for_once() -> None:
+    class SlowForBob(Purse):
+        async def open(self, completion, stake, *, is_more=False):  # type: ignore[no-untyped-def]
+            if completion.caller.user_id == BOB.user_id:
+                await asyncio.sleep(0.3)
+            return await super().open(completion, stake, is_more=is_more)
+
+    provider = FakeProvider([TextDelta("some words"), 0.1, *answering("x").script])
+    world = shared_world("1", "1", provider)
+    purse = SlowForBob(limits=purse_of(world).limits)
+    world = replace(world, store=purse)
+    alice, bob = await begun(world, provider)
+
+    alice.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await alice
+
+    assert (await bob).text == "some wordsx"
+    assert len(provider.calls) == 1
+    assert purse.spent[ALICE.user_id] > 0
+    assert purse.spent[BOB.user_id] == 0
+    assert purse.held == {}
 
 
 async def test_of_several_who_wait_the_first_one_pays_who_may() -> None:
