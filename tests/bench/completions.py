@@ -1,8 +1,9 @@
 """Completions under load, beside a bare pass-through proxy: `make bench`.
 
 The upstream is the fake Ollama with answers of 64 tokens: without latency for whole answers, at
-20 ms a token for streams. Then the service alone, with a model of which every third call fails and
-another one to fail over to. The program under test, PostgreSQL included, has one core alone; load
+20 ms a token for streams. Whole answers once more with a price, and with budgets and limits of every
+kind that are never used up. Then the service alone, with a model of which every third call fails
+and another one to fail over to. The program under test, PostgreSQL included, has one core alone; load
 and upstream have the others. Both programs run one worker on uvloop and httptools.
 
 Prints a table, then the same as JSON. Nothing is asserted: machines differ. What can be compared
@@ -28,6 +29,7 @@ import psutil
 import uvloop
 
 from tests.bench.cores import pin, two_cores
+from tests.bench.limits import set_everything
 from tests.bench.load import LoadResult, Target, drive, percentile_ms
 from tests.running_service import free_port, running_service
 
@@ -163,15 +165,26 @@ async def pass_through(upstream: str, cores: set[int] | None) -> AsyncIterator[P
 
 
 @asynccontextmanager
-async def our_service(upstream: str, cores: set[int] | None) -> AsyncIterator[Program]:
+async def limited_service(upstream: str, cores: set[int] | None) -> AsyncIterator[Program]:
+    """Ours, with a price of the model, nine budgets that hold, and limits of requests and tokens."""
+    async with our_service(upstream, cores, "with all limits") as program:
+        yield program
+
+
+@asynccontextmanager
+async def our_service(
+    upstream: str, cores: set[int] | None, name: str = "assistant"
+) -> AsyncIterator[Program]:
     with tempfile.TemporaryDirectory(prefix="assistant-bench-") as folder:
         starting = running_service(Path(folder), ollama_url=upstream)
         with started_on(cores):
             service = await starting.__aenter__()
         try:
             url = f"{service.url}/graphql"
+            if name != "assistant":
+                await set_everything(service, f"ollama/{MODEL}")
             yield Program(
-                "assistant",
+                name,
                 service.process.pid,
                 graphql(url, streamed=False),
                 graphql(url, streamed=True),
@@ -304,7 +317,7 @@ async def whole_answers(
     measured: list[Throughput] = []
     yardstick: dict[int, float] = {}
     async with fake_ollama(0) as upstream:
-        for start in (pass_through, our_service):
+        for start in (pass_through, our_service, limited_service):
             async with start(upstream, mine) as program:
                 for count in connections:
                     one = await throughput(program, count, seconds)

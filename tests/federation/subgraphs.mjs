@@ -11,7 +11,9 @@ const users = [
   { id: "grace", name: "Grace Hopper", favouritePrompt: { name: "generate-title" } },
   { id: "alan", name: "Alan Turing", favouritePrompt: null },
 ];
-const userOf = (id) => users.find((user) => user.id === id) ?? null;
+// Sees what everybody used; identity.mjs says so.
+const operator = { id: "operator", name: "Olga Operator", favouritePrompt: { name: "summarize-text" } };
+const userOf = (id) => [...users, operator].find((user) => user.id === id) ?? null;
 const reference = (id) => (id ? { id } : null);
 
 const accounts = {
@@ -34,6 +36,7 @@ const tickets = {
       prompt: reference(ids.promptId),
       promptVersion: reference(ids.promptVersionId),
       reporter: reference(ids.reporterId),
+      service: reference(ids.serviceId),
     }),
   },
 };

@@ -94,7 +94,7 @@ def test_the_first_query_of_the_readme_runs_through_a_gateway(gateway: Gateway) 
 
 
 def test_a_gateway_joins_each_entity_by_each_of_its_keys(gateway: Gateway) -> None:
-    client = gateway.client("ada")
+    client = gateway.client("operator")
     made = client.execute(COMPLETE, input=INPUT)["generateCompletion"]
     data = client.execute(
         """
@@ -106,12 +106,14 @@ def test_a_gateway_joins_each_entity_by_each_of_its_keys(gateway: Gateway) -> No
             promptId: $prompt
             promptVersionId: $promptVersion
             reporterId: "grace"
+            serviceId: "web"
           ) {
             completion { text status }
             model { name }
             prompt { name publishedVersion { id } }
             promptVersion { version prompt { name } }
             reporter { name assistantUsage(period: TODAY) { failedRequests } }
+            service { id assistantUsage(period: TODAY) { requests } }
           }
         }
         """,
@@ -136,6 +138,7 @@ def test_a_gateway_joins_each_entity_by_each_of_its_keys(gateway: Gateway) -> No
             },
             "promptVersion": {"version": 1, "prompt": {"name": "summarize-text"}},
             "reporter": {"name": "Grace Hopper", "assistantUsage": {"failedRequests": 0}},
+            "service": {"id": "web", "assistantUsage": {"requests": 0}},
         },
     }
 
@@ -168,7 +171,7 @@ def test_a_wide_query_with_arguments_left_out_runs_through_a_gateway(gateway: Ga
 
 def test_a_list_of_users_joined_with_their_usage_costs_one_entities_call(gateway: Gateway) -> None:
     before = len(gateway.subgraph_requests())
-    data = gateway.client("ada").execute(
+    data = gateway.client("operator").execute(
         "{ users { nodes { name assistantUsage(period: TODAY) { requests } } "
         "pageInfo { hasNextPage } } }"
     )
@@ -180,6 +183,12 @@ def test_a_list_of_users_joined_with_their_usage_costs_one_entities_call(gateway
     assert all(user["assistantUsage"] is not None for user in data["users"]["nodes"])
     [request] = gateway.subgraph_requests()[before:]
     assert "_entities" in request["query"]
+
+
+def test_who_is_no_administrator_sees_their_own_usage_in_a_list_of_users(gateway: Gateway) -> None:
+    data = gateway.client("ada").execute("{ users { nodes { id assistantUsage { requests } } } }")
+    seen = {user["id"] for user in data["users"]["nodes"] if user["assistantUsage"] is not None}
+    assert seen == {"ada"}
 
 
 def test_a_completion_is_accounted_to_the_user_that_the_gateway_names(gateway: Gateway) -> None:
