@@ -150,9 +150,14 @@ class PostgresLedger:
         """Say again and again that this process lives, and settle what could not be settled."""
         while True:
             await asyncio.sleep(self._beat_interval_s)
-            with suppress(StorageUnavailable, InternalError):
+            try:
                 await self._group.submit(None)
                 await self._settle_owed()
+            except (StorageUnavailable, InternalError):
+                pass  # whoever waits for a row of theirs is told
+            except Exception as error:
+                # Whoever falls silent is taken for dead, and with it all that runs here.
+                log.error("usage_not_recorded", exc_info=error)
 
     async def _settle_owed(self) -> None:
         for id_, completion in list(self._owed.items()):
