@@ -7,6 +7,7 @@
     │   ├── Forbidden
     │   ├── NotFound
     │   ├── Conflict                 somebody else changed it meanwhile
+    │   ├── ResumeExpired            the events of the stream are no longer kept
     │   ├── ContextLengthExceeded
     │   └── AdmissionRefused         this caller may not now; details: by what, until when
     │       ├── LimitReached         more requests or tokens in a time than a rate limit allows
@@ -23,6 +24,7 @@
     │   ├── ProviderTimeout
     │   │   └── TimeLimitReached     within the limits of the provider, but the caller's is up
     │   ├── StreamInterrupted        broke off after text had been received
+    │   │   └── ReaderTooSlow        the stream goes on, but not for one who reads it so slowly
     │   └── InvalidResponse          answered something that is not its protocol
     │       └── SchemaViolated       answered, but not what the response schema asks for
     ├── CompletionCancelled          somebody stopped it
@@ -178,6 +180,12 @@ class Conflict(RequestError):
     code = ErrorCode.CONFLICT
 
 
+class ResumeExpired(RequestError):
+    """The events of a stream are no longer kept, or not those that were asked for."""
+
+    code = ErrorCode.RESUME_EXPIRED
+
+
 class ContextLengthExceeded(RequestError):
     """The prompt does not fit the model's context window."""
 
@@ -270,6 +278,17 @@ class StreamInterrupted(UpstreamError):
     """The provider broke off in the middle of an answer."""
 
     code = ErrorCode.STREAM_INTERRUPTED
+
+
+class ReaderTooSlow(StreamInterrupted):
+    """A reader fell too far behind. The completion goes on: resume after ``last_event_id``."""
+
+    def __init__(self, last_event_id: str) -> None:
+        super().__init__(
+            "This connection is too slow for the stream. The completion goes on: resume it after "
+            f"event {last_event_id}."
+        )
+        self.last_event_id = last_event_id
 
 
 class InvalidResponse(UpstreamError):

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from assistant.domain.cache import CacheOutcome, CachePolicy, CacheVerdict
 from assistant.domain.caller import Caller
+from assistant.domain.idempotency import check_idempotency_key
 from assistant.domain.model import RoutingStrategy
 from assistant.domain.values import JsonObject, JsonValue, check_json, check_text
 from assistant.errors import BadUserInput, ErrorCode
@@ -119,6 +120,7 @@ class CompletionRequest:
     strategy: RoutingStrategy | None = None
     on_interruption: InterruptionPolicy = InterruptionPolicy.ERROR
     cache: CachePolicy = CachePolicy.DEFAULT
+    idempotency_key: str | None = None
     feature: str | None = None
     metadata: JsonObject | None = None
     unsaved: tuple[Prompt, PromptVersion] | None = None
@@ -156,6 +158,8 @@ class CompletionRequest:
                 _check_content(message.content, ("messages", str(index), "content"))
                 if message.tool_call_id is not None:
                     check_text(message.tool_call_id, ("messages", str(index), "toolCallId"))
+        if self.idempotency_key is not None:
+            check_idempotency_key(self.idempotency_key)
         _check_name("promptName", self.prompt_name, 64)
         _check_name("model", self.model, 256)
         _check_name("feature", self.feature, _LONGEST_FEATURE)

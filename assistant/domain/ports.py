@@ -42,6 +42,7 @@ from assistant.domain.completion import (
     ProgressEvent,
     ProviderEvent,
 )
+from assistant.domain.idempotency import IdempotencyKey, KeyHolder
 from assistant.domain.job import JobOutcome
 from assistant.domain.model import (
     DiscoveredModel,
@@ -67,6 +68,7 @@ from assistant.domain.provider_usage import RecordedDay
 from assistant.domain.rate_limit import RateLimit, RateLimitLevel
 from assistant.domain.rollout import PromptRelease, ReleaseFigures, Rollout
 from assistant.domain.rule import RoutingRule
+from assistant.domain.stream import LoggedEvent, LogPage
 from assistant.domain.tokens import TokenCount, TokenSums, TokenSumsChange
 from assistant.domain.usage import (
     UsageMeasure,
@@ -737,6 +739,109 @@ class CacheUpkeepStore(Protocol):
 
         At most so many prompts a tenant and entries a prompt, those of most use first.
         """
+        ...
+
+
+class LoggedStream(Protocol):
+    """A stream that is being made in this process, as the replay log sees it."""
+
+    @property
+    def id(self) -> UUID: ...
+
+    @property
+    def caller(self) -> Caller: ...
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether its last event is there."""
+        ...
+
+    def unlogged(self, start: int) -> tuple[int, Sequence[LoggedEvent]]:
+        """What there is from event ``start`` on, and the number of the first, which may be higher.
+
+        From now on these events do not change.
+        """
+        ...
+
+    def was_logged(self, count: int) -> None:
+        """The log has its first ``count`` events."""
+        ...
+
+    def was_followed(self) -> None:
+        """Another replica has read it in the last seconds."""
+        ...
+
+    def was_abandoned(self) -> None:
+        """Others took this process for dead and have told its readers so."""
+        ...
+
+    def cancel(self) -> None:
+        """Somebody asked another replica to stop it."""
+        ...
+
+
+class StreamLog(Protocol):
+    """The replay log: the events of streams, for every replica to read, until ten minutes after
+    their end. What it has may be lost with the database; streams go on without it.
+
+    Raises: StorageUnavailable.
+    """
+
+    def keep(self, stream: LoggedStream) -> None:
+        """Write down what happens in ``stream`` from now on, a few times a second, to its end."""
+        ...
+
+    def follow(
+        self, tenant_id: str, completion_id: UUID, after: int
+    ) -> AsyncGenerator[LogPage | None, None]:
+        """What is in the log after event ``after``; -1 for all.
+
+        A page at once, one whenever there is more, and one each second in between; None instead
+        where the log knows nothing of the stream. A page with ``is_ended`` is the last.
+        """
+        ...
+
+    async def abandon(
+        self, tenant_id: str, completion_id: UUID, first: int, events: Sequence[LoggedEvent]
+    ) -> bool:
+        """End a stream whose maker is silent with ``events``, the first of which is number ``first``.
+
+        False, and nothing done, where it has been heard of, was ended, or has other events.
+        """
+        ...
+
+    async def cancel(self, tenant_id: str, completion_id: UUID) -> None:
+        """Tell every replica to stop the completion, if it is theirs."""
+        ...
+
+
+class IdempotencyStore(Protocol):
+    """Which completion answers which key. A key is forgotten after 24 hours.
+
+    Raises: StorageUnavailable.
+    """
+
+    async def claim(
+        self,
+        key: IdempotencyKey,
+        completion_id: UUID,
+        fingerprint: bytes,
+        instead_of: UUID | None = None,
+    ) -> KeyHolder:
+        """Who has the key now: ``completion_id`` where nobody had it, or ``instead_of`` did.
+
+        Durable when it returns.
+        """
+        ...
+
+    async def keep_error(
+        self, key: IdempotencyKey, completion_id: UUID, error: Mapping[str, object]
+    ) -> None:
+        """What the completion ended with is its result: who repeats the request gets it too."""
+        ...
+
+    async def release(self, key: IdempotencyKey, completion_id: UUID) -> None:
+        """The completion came to nothing: who repeats the request begins anew."""
         ...
 
 

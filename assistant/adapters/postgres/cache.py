@@ -12,7 +12,6 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from assistant.adapters.postgres.cache_connection import CacheConnection
 from assistant.adapters.postgres.cache_lookups import Lookups
 from assistant.adapters.postgres.cache_rows import (
     ENTRY_COLUMNS,
@@ -24,6 +23,7 @@ from assistant.adapters.postgres.cache_rows import (
 )
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.group_commit import GroupCommit
+from assistant.adapters.postgres.own_connection import OwnConnection
 from assistant.domain.cache import (
     CacheEntry,
     CacheKey,
@@ -179,9 +179,9 @@ class PostgresCache:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._reader = CacheConnection(database, timeout_s=_READ_TIMEOUT_S)
-        self._searcher = CacheConnection(database, timeout_s=_READ_TIMEOUT_S)
-        self._writer = CacheConnection(database, timeout_s=_WRITE_TIMEOUT_S)
+        self._reader = OwnConnection(database, timeout_s=_READ_TIMEOUT_S)
+        self._searcher = OwnConnection(database, timeout_s=_READ_TIMEOUT_S)
+        self._writer = OwnConnection(database, timeout_s=_WRITE_TIMEOUT_S)
         self._large = _LargeScopes()
         self._lookups = Lookups(self._look_up, if_abandoned=self._give_back)
         # A search takes as long as dozens of lookups, and nobody is to wait for many others.

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from assistant.adapters.postgres.cache_connection import CacheConnection
 from assistant.adapters.postgres.cache_lookups import Lookups
 from assistant.adapters.postgres.cache_rows import (
     LAND_FLIGHTS,
@@ -26,6 +25,7 @@ from assistant.adapters.postgres.cache_rows import (
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.group_commit import GroupCommit
 from assistant.adapters.postgres.listen import EVERYTHING, FLIGHT_CHANNEL, listen
+from assistant.adapters.postgres.own_connection import OwnConnection
 from assistant.domain.cache import FlightEvent, FlightKey, Landing
 from assistant.domain.completion import ProgressEvent
 
@@ -77,8 +77,8 @@ class PostgresFlights:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._writer = CacheConnection(database, timeout_s=_WRITE_TIMEOUT_S)
-        self._reader = CacheConnection(database, timeout_s=_READ_TIMEOUT_S)
+        self._writer = OwnConnection(database, timeout_s=_WRITE_TIMEOUT_S)
+        self._reader = OwnConnection(database, timeout_s=_READ_TIMEOUT_S)
         self._landings = GroupCommit(self._write_landings, max_group=64)
         self._reads = Lookups(self._look_up)
         self._led: dict[_Key, _Led] = {}

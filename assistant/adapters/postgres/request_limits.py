@@ -10,9 +10,9 @@ from typing import Any, Final, LiteralString
 from sqlalchemy import text
 
 from assistant.adapters.postgres.admissions import duration, named, whose
-from assistant.adapters.postgres.cache_connection import CacheConnection
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.group_commit import GroupCommit
+from assistant.adapters.postgres.own_connection import OwnConnection
 from assistant.domain.budget import LimitScope
 from assistant.domain.caller import Caller
 from assistant.domain.rate_limit import LimitMeasure
@@ -43,7 +43,7 @@ class PostgresRequestLimits:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._connection = CacheConnection(
+        self._connection = OwnConnection(
             database, timeout_s=_TIMEOUT_S, whose="The limits of requests"
         )
         self._group = GroupCommit(self._take)

@@ -26,7 +26,7 @@ class _NoAnswer(StorageUnavailable):
     """Neither an answer nor a refusal has come."""
 
 
-class CacheConnection:
+class OwnConnection:
     """Runs one statement after the other; connects when there is one to run, also anew."""
 
     def __init__(self, database: Database, *, timeout_s: float, whose: str = "The cache") -> None:
