@@ -27,12 +27,15 @@ PRIVATE = (
     "cache_flights",
     "circuits",
     "completions",
+    "idempotency_keys",
     "prompt_test_runs",
     "prompt_version_hours",
     "rate_buckets",
     "rate_limits",
     "reservations",
     "seeds",
+    "stream_events",
+    "streams",
     "tenant_settings",
     "token_calibrations",
     "usage_hours",
@@ -138,6 +141,11 @@ ROWS = {
     "reservations": (
         "INSERT INTO reservations VALUES "
         "(:tenant, :id, now(), :id, 'u', 's', 1, 1, 1, '{}', '{}', '{}', '{}', '{}', '{}')"
+    ),
+    "streams": "INSERT INTO streams VALUES (:tenant, :id, 'u', 's', :id)",
+    "stream_events": "INSERT INTO stream_events VALUES (:tenant, :id, 0, 1, '[\"t\"]')",
+    "idempotency_keys": (
+        "INSERT INTO idempotency_keys VALUES (:tenant, 'user:u', 'k', sha256('x'), :id, now())"
     ),
 }
 

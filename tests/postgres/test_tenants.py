@@ -21,7 +21,7 @@ from tests.postgres.server import DatabaseUrls, PostgresServer, connect
 from tests.postgres.tenant_rows import CATALOG, PRIVATE, ROWS, insertion
 
 # Nothing in these is a tenant's.
-NOBODYS = [("alembic_version",), ("ledger_instances",)]
+NOBODYS = [("alembic_version",), ("ledger_instances",), ("stream_producers",)]
 # The service may not change these rows, or only what says where they stand.
 NEVER_CHANGED = ("model_price_changes", "prompt_releases", "prompt_versions")
 
@@ -113,10 +113,14 @@ async def test_every_function_that_runs_as_somebody_else_is_locked_down(
 
     service = ["assistant_service"]
     assert functions == [
+        ("assistant_abandon_stream", "assistant_ledger", True, service),
         ("assistant_alert_steps", "assistant_ledger", True, service),
+        ("assistant_append_streams", "assistant_ledger", True, service),
         ("assistant_begin_windows", "assistant_ledger", True, service),
         ("assistant_budget_alert", "assistant_ledger", True, service),
         ("assistant_circuits", "assistant_ledger", True, service),
+        ("assistant_clean_keys", "assistant_ledger", True, service),
+        ("assistant_clean_streams", "assistant_ledger", True, service),
         ("assistant_evict_cached", "assistant_ledger", True, service),
         ("assistant_expire_cached", "assistant_ledger", True, service),
         ("assistant_expire_prompt_hours", "assistant_ledger", True, service),
@@ -125,6 +129,7 @@ async def test_every_function_that_runs_as_somebody_else_is_locked_down(
         ("assistant_list_cache_warming", "assistant_ledger", True, service),
         ("assistant_maintain_partitions", "assistant_owner", True, service),
         ("assistant_measure_cache", "assistant_ledger", True, service),
+        ("assistant_read_streams", "assistant_ledger", True, service),
         ("assistant_reap", "assistant_ledger", True, service),
         ("assistant_record", "assistant_ledger", True, service),
         ("assistant_rollouts", "assistant_ledger", True, service),
@@ -170,12 +175,16 @@ async def test_the_ledgers_role_sees_what_its_functions_need_and_nothing_else(
         "cache_flights",
         "circuits",
         "completions",
+        "idempotency_keys",
         "ledger_instances",
         "prompt_rollouts",
         "prompt_version_hours",
         "rate_buckets",
         "rate_limits",
         "reservations",
+        "stream_events",
+        "stream_producers",
+        "streams",
         "tenant_settings",
         "usage_hours",
         "usage_logs",
@@ -280,6 +289,7 @@ async def test_another_tenants_row_cannot_be_changed(
         "cache_entries",
         "cache_entry_uses",
         "cache_flights",
+        "idempotency_keys",
     ],
 )
 async def test_another_tenants_row_cannot_be_deleted(
@@ -320,6 +330,22 @@ async def test_the_service_writes_the_ledger_through_its_functions_only(
     statements = {
         "INSERT": insertion(table, "acme"),
         "UPDATE": f"UPDATE {table} SET cost = 0",
+        "DELETE": f"DELETE FROM {table}",
+    }
+
+    with pytest.raises(Exception, match="permission denied"):
+        async with database.tenant("acme") as connection:
+            await connection.exec_driver_sql(statements[write])
+
+
+@pytest.mark.parametrize("table", ["streams", "stream_events"])
+@pytest.mark.parametrize("write", ["INSERT", "UPDATE", "DELETE"])
+async def test_the_service_writes_streams_through_their_functions_only(
+    urls: DatabaseUrls, database: Database, table: str, write: str
+) -> None:
+    statements = {
+        "INSERT": insertion(table, "acme"),
+        "UPDATE": f"UPDATE {table} SET tenant_id = tenant_id",
         "DELETE": f"DELETE FROM {table}",
     }
 

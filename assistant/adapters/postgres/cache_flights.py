@@ -18,7 +18,6 @@ from uuid import UUID
 from assistant.adapters.postgres.cache_lookups import Lookups
 from assistant.adapters.postgres.cache_rows import (
     LAND_FLIGHTS,
-    event_of,
     flight_row,
     landing_of,
 )
@@ -26,6 +25,7 @@ from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.group_commit import GroupCommit
 from assistant.adapters.postgres.listen import EVERYTHING, FLIGHT_CHANNEL, listen
 from assistant.adapters.postgres.own_connection import OwnConnection
+from assistant.adapters.postgres.stream_rows import event_of
 from assistant.domain.cache import FlightEvent, FlightKey, Landing
 from assistant.domain.completion import ProgressEvent
 

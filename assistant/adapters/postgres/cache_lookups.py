@@ -33,11 +33,16 @@ class Lookups(Generic[_Item, _Result]):
         *,
         if_abandoned: Callable[[_Item, _Result], None] | None = None,
         max_group: int = 64,
+        patience_s: float = _PATIENCE_S,
     ) -> None:
-        """``if_abandoned`` is told what came for those who no longer waited for it."""
+        """``if_abandoned`` is told what came for those who no longer waited for it.
+
+        ``patience_s`` is how long a statement may run before nobody else waits for it.
+        """
         self._look_up = look_up
         self._if_abandoned = if_abandoned
         self._max_group = max_group
+        self._patience_s = patience_s
         self._waiting: deque[tuple[_Item, asyncio.Future[_Result]]] = deque()
         self._asking: asyncio.Task[None] | None = None
         self._asked_at: float | None = None
@@ -73,7 +78,7 @@ class Lookups(Generic[_Item, _Result]):
     def _is_stuck(self, now: float) -> bool:
         if now < self._pauses_until:
             return True
-        return self._asked_at is not None and now - self._asked_at > _PATIENCE_S
+        return self._asked_at is not None and now - self._asked_at > self._patience_s
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()

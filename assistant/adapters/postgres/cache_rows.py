@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from decimal import Decimal
-from typing import Any, LiteralString, assert_never
+from typing import Any, LiteralString
 from uuid import UUID
 
+from assistant.adapters.postgres.stream_rows import event_row
 from assistant.domain.cache import (
     CachedAnswer,
     CacheEntry,
@@ -20,22 +20,16 @@ from assistant.domain.cache import (
 )
 from assistant.domain.caller import Caller, Scope
 from assistant.domain.completion import (
-    CompletionContinued,
     CompletionRequest,
-    CompletionRestarted,
-    CompletionStarted,
     FinishReason,
     GenerationParameters,
     InterruptionPolicy,
     Message,
     MessageRole,
     ProgressEvent,
-    ReasoningDelta,
-    TextDelta,
 )
 from assistant.domain.identifier import time_of
 from assistant.domain.model import RoutingStrategy
-from assistant.errors import ErrorCode
 
 ENTRY_COLUMNS = """
     tenant_id, id, created_at, key, scope, wording, min_similarity, rejected, answer, prompt_name,
@@ -213,48 +207,6 @@ def flight_row(
         "events": [json.dumps(event_row(event)) for event in events],
         "landing": None if landing is None else json.dumps(landing_row(landing)),
     }
-
-
-def event_row(event: ProgressEvent) -> dict[str, Any]:
-    match event:
-        case TextDelta(text):
-            return {"kind": "text", "text": text}
-        case ReasoningDelta(text):
-            return {"kind": "reasoning", "text": text}
-        case CompletionStarted(completion_id, model, prompt_version_id, created_at):
-            return {
-                "kind": "started",
-                "completion_id": str(completion_id),
-                "model": model,
-                "prompt_version_id": None if prompt_version_id is None else str(prompt_version_id),
-                "created_at": created_at.isoformat(),
-            }
-        case CompletionRestarted(model, reason):
-            return {"kind": "restarted", "model": model, "reason": reason}
-        case CompletionContinued(model, reason):
-            return {"kind": "continued", "model": model, "reason": reason}
-        case _:
-            assert_never(event)
-
-
-def event_of(row: Mapping[str, Any]) -> ProgressEvent:
-    match row["kind"]:
-        case "text":
-            return TextDelta(row["text"])
-        case "reasoning":
-            return ReasoningDelta(row["text"])
-        case "started":
-            version = row["prompt_version_id"]
-            return CompletionStarted(
-                completion_id=UUID(row["completion_id"]),
-                model=row["model"],
-                prompt_version_id=None if version is None else UUID(version),
-                created_at=datetime.fromisoformat(row["created_at"]),
-            )
-        case "restarted":
-            return CompletionRestarted(row["model"], ErrorCode(row["reason"]))
-        case _:
-            return CompletionContinued(row["model"], ErrorCode(row["reason"]))
 
 
 def landing_row(landing: Landing) -> dict[str, Any]:

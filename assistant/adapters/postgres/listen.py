@@ -29,6 +29,9 @@ FLIGHT_CHANNEL = "assistant_flights"
 BUDGET_ALERT_CHANNEL = "assistant_budget_alerts"
 """Carries the steps of budgets that were reached."""
 
+STREAM_CHANNEL = "assistant_streams"
+"""Carries the streams of which there is news, that somebody follows, or that are to be stopped."""
+
 EVERYTHING = ""
 """Stands for "anything may have changed": yielded whenever notifications may have been missed."""
 
