@@ -24,7 +24,8 @@
     │   ├── ProviderTimeout
     │   │   └── TimeLimitReached     within the limits of the provider, but the caller's is up
     │   ├── StreamInterrupted        broke off after text had been received
-    │   │   └── ReaderTooSlow        the stream goes on, but not for one who reads it so slowly
+    │   │   ├── ReaderTooSlow        the stream goes on, but not for one who reads it so slowly
+    │   │   └── StreamUnreadable     the stream goes on, but where it is kept cannot be read now
     │   └── InvalidResponse          answered something that is not its protocol
     │       └── SchemaViolated       answered, but not what the response schema asks for
     ├── CompletionCancelled          somebody stopped it
@@ -287,6 +288,21 @@ class ReaderTooSlow(StreamInterrupted):
         super().__init__(
             "This connection is too slow for the stream. The completion goes on: resume it after "
             f"event {last_event_id}."
+        )
+        self.last_event_id = last_event_id
+
+
+class StreamUnreadable(StreamInterrupted):
+    """A stream cannot be read here now. It may go on: resume it after ``last_event_id``.
+
+    None where the reader has had no event of it.
+    """
+
+    def __init__(self, last_event_id: str | None) -> None:
+        super().__init__(
+            "The stream cannot be read at this moment. The completion goes on: resume it in a "
+            "second.",
+            retry_after_s=1.0,
         )
         self.last_event_id = last_event_id
 

@@ -27,7 +27,9 @@ from assistant import __version__
 from assistant.domain.budget import BudgetAlert
 from assistant.domain.cache import CacheLevel, CacheLookup, ShadowVerdict
 from assistant.domain.completion import Attempt, AttemptOutcome, Completion, Operation
+from assistant.domain.idempotency import KeyOutcome
 from assistant.domain.job import JobOutcome
+from assistant.domain.stream import Resumption
 
 _log = structlog.get_logger(__name__)
 
@@ -215,6 +217,22 @@ class PrometheusTelemetry:
             "failed.",
             "verdict",
         )
+        self._resumptions = counter(
+            "assistant_stream_resumptions_total",
+            "Readers who picked a stream up: here, elsewhere (made by another replica, or no longer), "
+            "refused.",
+            "outcome",
+        )
+        self._dropped_readers = Counter(
+            "assistant_stream_readers_dropped_total",
+            "Readers who fell too far behind their stream. They can resume it.",
+            registry=self._registry,
+        )
+        self._keys = counter(
+            "assistant_idempotent_requests_total",
+            "Requests with an idempotency key. outcome: first, repeated, conflict.",
+            "outcome",
+        )
         self._overhead = histogram(
             "assistant_overhead_seconds",
             "The service's own time in a completion: all but what providers were at work.",
@@ -307,6 +325,18 @@ class PrometheusTelemetry:
         """Count a step of a budget that was reached."""
         step = self._steps.fold(f"{alert.step.normalize():f}")
         self._budget_alerts.at(alert.scope.value, alert.period.value, step).inc()
+
+    def stream_resumed(self, outcome: Resumption) -> None:
+        """Count a reader who wanted to pick a stream up."""
+        self._resumptions.at(outcome.value).inc()
+
+    def reader_dropped(self) -> None:
+        """Count a reader who fell too far behind."""
+        self._dropped_readers.inc()
+
+    def key_met(self, outcome: KeyOutcome) -> None:
+        """Count a request with an idempotency key."""
+        self._keys.at(outcome.value).inc()
 
     def version_taken_back(self, prompt_name: str) -> None:
         """Count a new version of a prompt that was taken back."""

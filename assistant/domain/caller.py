@@ -54,6 +54,18 @@ class Caller:
             return (self.tenant_id, PLATFORM_TENANT)
         return (self.tenant_id,)
 
+    def owns(self, user_id: str | None, service_id: str | None) -> bool:
+        """Whether what these two of their tenant asked for is the caller's own.
+
+        A person's is theirs through whichever service they asked; what nobody of the tenant asked
+        for by name is that of callers without a name.
+        """
+        if user_id is not None:
+            return user_id == self.user_id
+        if service_id is not None:
+            return service_id == self.service_id
+        return self.user_id is None and self.service_id is None
+
     def may(self, scope: Scope) -> bool:
         """Whether the caller holds ``scope``, directly or as an admin."""
         return scope in self.scopes or Scope.ADMIN in self.scopes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from uuid import UUID
 
 from assistant.domain.caller import Caller
@@ -39,6 +40,14 @@ class IdempotencyKey:
         else:
             owner = f"service:{caller.service_id or ''}"
         return IdempotencyKey(caller.tenant_id, owner, key)
+
+
+class KeyOutcome(StrEnum):
+    """What a request with a key was: the first, one that has its result, or another request."""
+
+    FIRST = "first"
+    REPEATED = "repeated"
+    CONFLICT = "conflict"
 
 
 @dataclass(frozen=True, slots=True)

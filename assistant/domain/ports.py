@@ -42,7 +42,7 @@ from assistant.domain.completion import (
     ProgressEvent,
     ProviderEvent,
 )
-from assistant.domain.idempotency import IdempotencyKey, KeyHolder
+from assistant.domain.idempotency import IdempotencyKey, KeyHolder, KeyOutcome
 from assistant.domain.job import JobOutcome
 from assistant.domain.model import (
     DiscoveredModel,
@@ -68,7 +68,7 @@ from assistant.domain.provider_usage import RecordedDay
 from assistant.domain.rate_limit import RateLimit, RateLimitLevel
 from assistant.domain.rollout import PromptRelease, ReleaseFigures, Rollout
 from assistant.domain.rule import RoutingRule
-from assistant.domain.stream import LoggedEvent, LogPage
+from assistant.domain.stream import LoggedEvent, LogPage, Resumption
 from assistant.domain.tokens import TokenCount, TokenSums, TokenSumsChange
 from assistant.domain.usage import (
     UsageMeasure,
@@ -1117,6 +1117,18 @@ class Telemetry(Protocol):
 
     def budget_alert_announced(self, alert: BudgetAlert) -> None:
         """A step of a budget was reached. Counted by one replica alone."""
+        ...
+
+    def stream_resumed(self, outcome: Resumption) -> None:
+        """A reader has picked a stream up, or was told why not."""
+        ...
+
+    def reader_dropped(self) -> None:
+        """A reader fell too far behind its stream."""
+        ...
+
+    def key_met(self, outcome: KeyOutcome) -> None:
+        """A request came with an idempotency key."""
         ...
 
     def version_taken_back(self, prompt_name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -48,6 +49,14 @@ class NumberedEvent(NamedTuple):
         return EventId(self.completion_id, self.sequence)
 
 
+class Resumption(StrEnum):
+    """What became of a reader who wanted to pick a stream up."""
+
+    HERE = "here"
+    ELSEWHERE = "elsewhere"
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """How a stream that did not fail ends in the log: the completion itself is in the ledger."""
@@ -61,7 +70,8 @@ class LogPage:
     """What the log has of one stream after some event, at most so much as one may hold at once.
 
     ``first`` is the sequence of the first of ``events``; more than the one that was asked for
-    where the log does not go back so far. ``user_id`` and ``service_id`` are who asked for the
+    where the log does not go back so far. ``count`` is how many events of it the log has had in
+    all, which is the number of the next one. ``user_id`` and ``service_id`` are who asked for the
     completion. ``is_silent``: whoever makes it has not been heard of for so long that it is gone.
     ``is_abandoned``: it was ended by others, for that reason.
     """
@@ -70,6 +80,7 @@ class LogPage:
     service_id: str | None
     first: int
     events: Sequence[LoggedEvent]
+    count: int = 0
     is_ended: bool = False
     is_abandoned: bool = False
     is_silent: bool = False

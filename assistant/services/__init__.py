@@ -23,6 +23,7 @@ from assistant.services.prompt_tests import PromptTests
 from assistant.services.prompts import Prompts
 from assistant.services.pulls import Pulls
 from assistant.services.rate_limits import RateLimits
+from assistant.services.runs import Runs
 from assistant.services.usage import UsageReports
 
 
@@ -31,6 +32,7 @@ class Services:
     """Every use case of the API and the commands, and where it is counted who was turned away."""
 
     completions: Completions
+    runs: Runs
     prompts: Prompts
     authoring: PromptAuthoring
     releases: PromptReleases

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from unicodedata import normalize
 from uuid import UUID
 
@@ -20,6 +18,7 @@ from assistant.domain.cache import (
 from assistant.domain.completion import CompletionRequest, Message, MessageRole
 from assistant.domain.prompt import RenderedPrompt
 from assistant.domain.values import JsonValue
+from assistant.services.canonical_json import as_json, digest
 from assistant.services.selection import (
     on_interruption_of,
     parameters_of,
@@ -87,7 +86,7 @@ def exact_key_of(request: CompletionRequest, prompt: RenderedPrompt) -> CacheKey
     What only decides which model is asked (feature, metadata, the rules) is not in it: whether the
     model of a kept answer is the right one is asked when it is found.
     """
-    exact = _digest([*_how(request, prompt), _said(prompt.messages), prompt.variables])
+    exact = digest([*_how(request, prompt), _said(prompt.messages), prompt.variables])
     return CacheKey(request.caller.tenant_id, exact)
 
 
@@ -109,12 +108,12 @@ def question_of(
     settings = settings_of(prompt)
     wording, rest = _wording(request, prompt, settings)
     if wording is not None:
-        scope = _digest([*_how(request, prompt), rest, embedder_id])
+        scope = digest([*_how(request, prompt), rest, embedder_id])
         exact = replace(exact, scope=scope, wording=wording)
     timeout_ms = parameters_of(request, prompt).timeout_ms
     # A refresh wants an answer that nobody has begun to make before it was asked for.
     is_refresh = request.cache is CachePolicy.REFRESH
-    flight = _digest(
+    flight = digest(
         [
             exact.exact.hex(),
             timeout_ms,
@@ -200,28 +199,5 @@ def _said(messages: Sequence[Message]) -> list[JsonValue]:
 def _is_personal(prompt: RenderedPrompt) -> bool:
     # What callers say, wherever a prompt prints it; not the prompt's own system message.
     texts = [m.content for m in prompt.messages if m.role is not MessageRole.SYSTEM]
-    texts.append(_json(prompt.variables))
+    texts.append(as_json(prompt.variables))
     return any(_PERSONAL.search(normalize("NFKC", text)) for text in texts)
-
-
-def _digest(value: JsonValue) -> bytes:
-    """SHA-256 of JSON that is the same whatever the order of keys and the Unicode normal form."""
-    text = _json(value)
-    if not text.isascii():
-        text = _json(_normal(value))
-    return sha256(text.encode()).digest()
-
-
-# Made once: ``json.dumps`` would make one for every key.
-_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
-
-
-def _normal(value: JsonValue) -> JsonValue:
-    """``value`` with every text, keys too, in NFC."""
-    if isinstance(value, str):
-        return normalize("NFC", value)
-    if isinstance(value, Mapping):
-        return {normalize("NFC", key): _normal(item) for key, item in value.items()}
-    if isinstance(value, Sequence):
-        return [_normal(item) for item in value]
-    return value

@@ -53,17 +53,19 @@ class Completions:
         self._cache = cache
         self._store = store
 
-    async def complete(self, request: CompletionRequest, emit: Emit = discard) -> Completion:
+    async def complete(
+        self, request: CompletionRequest, emit: Emit = discard, completion_id: UUID | None = None
+    ) -> Completion:
         """Answer ``request``, and account for it whatever happens.
 
         ``emit`` receives CompletionStarted and the deltas as they arrive; only when it has been
         given something is the call streamed on the provider's wire. Cancelling the task closes
         the provider's connection and charges what was received. When this returns, the answer
-        and its usage are durable.
+        and its usage are durable. ``completion_id`` is a new one where it is not given.
 
         Raises: every AssistantError; ``completion_id`` on it names the ledger entry.
         """
-        async with self._ledger.entry(request) as entry:
+        async with self._ledger.entry(request, completion_id) as entry:
             request.caller.require(Scope.COMPLETE)
             await self._request_limits.check(request.caller)
             check_request(request)
@@ -115,7 +117,11 @@ class Completions:
         return {
             id_: completion
             for id_, completion in found.items()
-            if completion.model and (caller.may(Scope.ADMIN) or _is_own(completion, caller))
+            if completion.model
+            and (
+                caller.may(Scope.ADMIN)
+                or caller.owns(completion.caller.user_id, completion.caller.service_id)
+            )
         }
 
 
@@ -124,11 +130,3 @@ def check_request(request: CompletionRequest) -> None:
     request.check()
     if request.response_schema is not None:
         ResponseSchema.parse(request.response_schema)
-
-
-def _is_own(completion: Completion, caller: Caller) -> bool:
-    """A person's completions are theirs through whichever service they asked."""
-    owner = completion.caller
-    if owner.user_id is not None:
-        return owner.user_id == caller.user_id
-    return owner.service_id is not None and owner.service_id == caller.service_id

@@ -64,9 +64,12 @@ class Ledger:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
 
-    def entry(self, request: CompletionRequest) -> AbstractAsyncContextManager[LedgerEntry]:
-        """An entry for ``request``, as ``settling`` has it."""
-        return self.settling(LedgerEntry(request, self._store, self._clock))
+    def entry(
+        self, request: CompletionRequest, completion_id: UUID | None = None
+    ) -> AbstractAsyncContextManager[LedgerEntry]:
+        """An entry for ``request``, as ``settling`` has it; a new id where none is given."""
+        id_ = completion_id or self._clock.new_id()
+        return self.settling(LedgerEntry(request, id_, self._store, self._clock))
 
     @asynccontextmanager
     async def settling(self, entry: E) -> AsyncIterator[E]:

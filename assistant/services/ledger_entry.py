@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from decimal import Decimal
+from uuid import UUID
 
 from assistant.domain.budget import Admission, Stake
 from assistant.domain.cache import CachedAnswer, CacheOutcome, CacheVerdict
@@ -40,9 +41,11 @@ from assistant.services.selection import parameters_of, response_schema_of
 class LedgerEntry:
     """One completion: what was asked, what has come of it so far, and what it holds."""
 
-    def __init__(self, request: CompletionRequest, store: LedgerStore, clock: Clock) -> None:
+    def __init__(
+        self, request: CompletionRequest, completion_id: UUID, store: LedgerStore, clock: Clock
+    ) -> None:
         self.request = request
-        self.id = clock.new_id()
+        self.id = completion_id
         self.version: PromptVersion | None = None
         """What it counts for, whether it could be rendered or not."""
         self.prompt: RenderedPrompt | None = None

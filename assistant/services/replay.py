@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from assistant.domain.completion import (
+    Completion,
     CompletionRestarted,
     CompletionStarted,
     ProgressEvent,
@@ -33,7 +34,7 @@ async def tell_all(flight: Flight) -> None:
         await tell(draft, flight.emit)
         return
     text = "".join(draft.text)
-    if _told(flight.events) != text:
+    if text_after(flight.events) != text:
         assert draft.model is not None
         await flight.emit(CompletionRestarted(draft.model.id, ErrorCode.STREAM_INTERRUPTED))
         for piece in pieces(text):
@@ -53,6 +54,21 @@ def going_on(flight: Flight) -> Emit:
     return emit
 
 
+def retold(completion: Completion) -> Sequence[ProgressEvent]:
+    """The events of a completion of which only what it came to is known."""
+    return [
+        CompletionStarted(
+            completion.id, completion.model, completion.prompt_version_id, completion.created_at
+        ),
+        *text_deltas(completion.text),
+    ]
+
+
+def text_deltas(text: str) -> Sequence[TextDelta]:
+    """``text`` as deltas of about a thousand characters."""
+    return [TextDelta(piece) for piece in pieces(text)]
+
+
 def _events(entry: LedgerEntry) -> Sequence[ProgressEvent]:
     assert entry.model is not None
     version = entry.prompt.version if entry.prompt else None
@@ -64,7 +80,7 @@ def _events(entry: LedgerEntry) -> Sequence[ProgressEvent]:
     ]
 
 
-def _told(events: Sequence[ProgressEvent]) -> str:
+def text_after(events: Iterable[object]) -> str:
     """The text that stands after ``events``."""
     texts: list[str] = []
     for event in events:

@@ -22,6 +22,7 @@ from assistant.domain.completion import (
     ProviderEvent,
     TextDelta,
 )
+from assistant.domain.idempotency import KeyOutcome
 from assistant.domain.job import JobOutcome
 from assistant.domain.model import (
     DiscoveredModel,
@@ -42,6 +43,7 @@ from assistant.domain.ports import (
 )
 from assistant.domain.prompt import RenderedPrompt
 from assistant.domain.rule import RoutingRule
+from assistant.domain.stream import Resumption
 from assistant.domain.tokens import TokenCount
 
 ALICE = Caller("acme", "alice", "web", frozenset({Scope.COMPLETE}))
@@ -153,6 +155,18 @@ class FakeTelemetry:
     shadow_checks: list[ShadowVerdict] = field(default_factory=list)
     jobs: list[tuple[str, JobOutcome]] = field(default_factory=list)
     alerts: list[BudgetAlert] = field(default_factory=list)
+    resumed: list[Resumption] = field(default_factory=list)
+    keys: list[KeyOutcome] = field(default_factory=list)
+    dropped_readers: int = 0
+
+    def stream_resumed(self, outcome: Resumption) -> None:
+        self.resumed.append(outcome)
+
+    def reader_dropped(self) -> None:
+        self.dropped_readers += 1
+
+    def key_met(self, outcome: KeyOutcome) -> None:
+        self.keys.append(outcome)
 
     def completion_settled(self, completion: Completion, prompt_name: str | None) -> None:
         self.settled.append(completion)

@@ -32,8 +32,8 @@ from assistant.errors import (
     StorageUnavailable,
     StreamInterrupted,
 )
-from assistant.services.streaming import stream
 from tests.unit.fakes import FakeProvider, answering, model, statuses
+from tests.unit.replicas import streamed
 from tests.unit.routing_desk import rendered
 from tests.unit.world import World, request_of
 
@@ -165,11 +165,11 @@ async def test_counts_that_the_provider_leaves_out_are_estimated_and_said_to_be(
 async def test_a_disconnect_is_accounted_and_closes_the_provider() -> None:
     provider = FakeProvider([TextDelta("Once"), 60.0])
     world = World({"ollama/a": provider})
-    events = stream(world.flow.complete, request_of())
+    events = streamed(world, request_of())
 
     assert isinstance(await anext(events), CompletionStarted)
     assert await anext(events) == TextDelta("Once")
-    await events.aclose()  # type: ignore[attr-defined]
+    await events.aclose()
 
     (settled,) = world.store.settled
     assert settled.status is CompletionStatus.CANCELLED
@@ -197,30 +197,17 @@ async def test_cancelling_twice_while_settling_does_not_lose_the_row() -> None:
 async def test_a_stream_ends_with_the_settled_completion() -> None:
     world = World({"ollama/a": answering("x")})
 
-    events = [event async for event in stream(world.flow.complete, request_of())]
+    events = [event async for event in streamed(world, request_of())]
 
     end = events[-1]
     assert isinstance(end, CompletionFinished)
     assert world.store.settled == [end.completion]
 
 
-async def test_deltas_that_nobody_waited_for_are_joined_and_none_is_lost() -> None:
-    world = World({"ollama/a": answering(*"abcdefgh")})
-    events = stream(world.flow.complete, request_of())
-    assert isinstance(await anext(events), CompletionStarted)
-    await asyncio.sleep(0.01)  # the client is busy; the provider goes on
-
-    received = [event async for event in events]
-
-    assert received[0] == TextDelta("abcdefgh")
-    assert isinstance(received[-1], CompletionFinished)
-    assert len(received) == 2
-
-
 async def test_a_refusal_ends_a_stream_as_data_and_is_counted() -> None:
     world = World({"ollama/a": answering("x")})
 
-    (event,) = [event async for event in stream(world.flow.complete, request_of(text="  "))]
+    (event,) = [event async for event in streamed(world, request_of(text="  "))]
 
     assert isinstance(event, CompletionFailed)
     assert event.code is ErrorCode.BAD_USER_INPUT
@@ -285,7 +272,7 @@ async def test_a_stream_ends_even_where_recording_its_usage_met_a_defect() -> No
     world.store.settle_error = TypeError("secret detail")
 
     async with asyncio.timeout(5):
-        events = [event async for event in stream(world.flow.complete, request_of())]
+        events = [event async for event in streamed(world, request_of())]
 
     assert isinstance(events[-1], CompletionFailed)
     assert events[-1].code is ErrorCode.INTERNAL_SERVER_ERROR

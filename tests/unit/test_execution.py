@@ -20,6 +20,7 @@ from assistant.api.execution import Execution
 from assistant.api.schema import create_schema
 from assistant.domain.caller import Caller
 from assistant.domain.completion import CompletionStarted, TextDelta
+from tests.unit.replicas import Replicas
 
 Colour = strawberry.enum(StrEnum("Colour", ["RED"]))  # type: ignore[misc]
 
@@ -150,7 +151,7 @@ STREAM = 'subscription { completionStream(input: { text: "x" }) { __typename seq
 
 
 async def completion_stream(complete: Any) -> Any:
-    services = cast(Any, SimpleNamespace(completions=SimpleNamespace(complete=complete)))
+    services = cast(Any, SimpleNamespace(runs=Replicas({}, complete=complete, grace_s=0.0).here))
     context = Context(services, Caller("acme", "ada", None, frozenset()))
     return await create_schema().stream(STREAM, context_value=context)
 
@@ -168,7 +169,7 @@ async def test_lists_of_objects_are_those_of_graphql_core(last: str, fields: str
 
 
 async def test_an_event_that_was_delivered_takes_no_memory() -> None:
-    async def complete(_request: object, emit: Any) -> None:
+    async def complete(_request: object, emit: Any, _id: object) -> None:
         while True:
             await emit(TextDelta("word"))
             await asyncio.sleep(0)
@@ -192,7 +193,7 @@ async def test_a_stream_that_is_closed_between_two_events_has_settled_when_it_is
     settled = False
     clock = SystemClock()
 
-    async def complete(_request: object, emit: Any) -> None:
+    async def complete(_request: object, emit: Any, _id: object) -> None:
         nonlocal settled
         try:
             await emit(CompletionStarted(clock.new_id(), "m", None, clock.now()))
@@ -209,13 +210,13 @@ async def test_a_stream_that_is_closed_between_two_events_has_settled_when_it_is
     assert settled
 
 
-async def test_a_stream_whose_flow_breaks_ends_with_an_error() -> None:
-    async def complete(_request: object, emit: Any) -> None:
+async def test_a_stream_whose_flow_breaks_ends_with_a_failure() -> None:
+    async def complete(_request: object, emit: Any, _id: object) -> None:
         await emit(TextDelta("word"))
         raise LookupError("a defect")
 
     stream = await completion_stream(complete)
     first, last = [result async for result in stream]
 
-    assert first.errors is None
-    assert last.errors[0].extensions["code"] == "INTERNAL_SERVER_ERROR"
+    assert first.data["completionStream"] == {"__typename": "TokenDelta", "sequence": 0}
+    assert last.data["completionStream"] == {"__typename": "CompletionFailed", "sequence": 1}

@@ -1,0 +1,346 @@
+"""Streams that outlive their connection, and completions that are stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from assistant.domain.caller import Caller, Scope
+from assistant.domain.completion import (
+    CompletionFailed,
+    CompletionFinished,
+    CompletionStarted,
+    CompletionStatus,
+    FinishReason,
+    GenerationFinished,
+    TextDelta,
+)
+from assistant.domain.stream import EventId
+from assistant.errors import ErrorCode, NotFound, ReaderTooSlow
+from tests.unit.fakes import ALICE, FakeClock, FakeProvider, answering, statuses
+from tests.unit.replicas import Replicas, all_of, end_of, take, text_of
+from tests.unit.world import request_of
+
+EVE = Caller("acme", "eve", "web", frozenset({Scope.COMPLETE}))
+MALLORY = Caller("evil", "alice", "web", frozenset({Scope.COMPLETE}))
+ADMIN = Caller("acme", "root", None, frozenset({Scope.ADMIN}))
+
+WORDS = [f"word{number} " for number in range(20)]
+
+
+def talking(*, pause_s: float = 0.002, words: list[str] = WORDS) -> FakeProvider:
+    """Says one word after the other, which no reader who reads on will find joined."""
+    script = [each for word in words for each in (TextDelta(word), pause_s)]
+    return FakeProvider([*script, GenerationFinished(FinishReason.STOP, 7, len(words))])
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("where", ["here", "there"])
+async def test_a_stream_survives_its_connection_wherever_it_is_cut(where: str) -> None:
+    for cut in range(1, len(WORDS) + 3):
+        replicas = Replicas({"ollama/a": talking()})
+
+        before = await take(replicas.here.stream(request_of()), cut)
+        id_ = before[0].completion_id
+        after = await all_of(getattr(replicas, where).resume(ALICE, id_, before[-1].id))
+
+        events = before + after
+        assert [event.sequence for event in events] == list(range(len(events)))
+        assert isinstance(events[0].event, CompletionStarted)
+        assert text_of(events) == "".join(WORDS)
+        assert isinstance(end_of(events), CompletionFinished)
+        assert replicas.calls == 1
+        assert statuses(replicas.world.store.settled) == [CompletionStatus.SUCCEEDED]
+
+
+async def test_without_an_event_to_go_on_from_a_stream_is_told_from_its_beginning() -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    first = await take(replicas.here.stream(request_of()), 3)
+
+    again = await all_of(replicas.there.resume(ALICE, first[0].completion_id, None))
+
+    assert again[:3] == first
+    assert text_of(again) == "".join(WORDS)
+
+
+async def test_a_stream_that_nobody_reads_is_stopped_after_the_grace_and_charged() -> None:
+    provider = FakeProvider([TextDelta("Once"), 60.0])
+    replicas = Replicas({"ollama/a": provider}, grace_s=0.05)
+    started = await take(replicas.here.stream(request_of()), 2)
+
+    assert replicas.world.ledger.running == 1  # the grace has only begun
+    await until(lambda: replicas.world.ledger.running == 0)
+
+    (settled,) = replicas.world.store.settled
+    assert settled.status is CompletionStatus.CANCELLED
+    assert settled.usage.completion_tokens > 0
+    assert provider.closed == 1
+    rest = await all_of(replicas.there.resume(ALICE, settled.id, started[-1].id))
+    end = end_of(rest)
+    assert isinstance(end, CompletionFailed)
+    assert (end.code, end.is_retryable) == (ErrorCode.CANCELLED, True)
+
+
+async def test_without_a_grace_closing_a_stream_returns_when_it_is_settled() -> None:
+    provider = FakeProvider([TextDelta("Once"), 60.0])
+    replicas = Replicas({"ollama/a": provider}, grace_s=0.0)
+
+    await take(replicas.here.stream(request_of()), 2)
+
+    assert statuses(replicas.world.store.settled) == [CompletionStatus.CANCELLED]
+    assert provider.closed == 1
+
+
+async def test_a_stream_that_shall_not_survive_ends_with_its_connection() -> None:
+    replicas = Replicas({"ollama/a": FakeProvider([TextDelta("Once"), 60.0])})
+
+    await take(replicas.here.stream(request_of(), survives=False), 2)
+
+    assert statuses(replicas.world.store.settled) == [CompletionStatus.CANCELLED]
+
+
+async def test_who_reads_on_another_replica_keeps_a_stream_going() -> None:
+    replicas = Replicas({"ollama/a": talking(pause_s=0.01)}, grace_s=0.05)
+    before = await take(replicas.here.stream(request_of()), 2)
+
+    after = await all_of(replicas.there.resume(ALICE, before[0].completion_id, before[-1].id))
+
+    assert text_of(before + after) == "".join(WORDS)
+
+
+async def test_who_stops_waiting_for_a_whole_answer_stops_it() -> None:
+    provider = FakeProvider([60.0])
+    replicas = Replicas({"ollama/a": provider})
+    waiting = asyncio.create_task(replicas.here.complete(request_of()))
+    await until(lambda: bool(provider.calls))
+
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    assert statuses(replicas.world.store.settled) == [CompletionStatus.CANCELLED]
+
+
+async def test_two_readers_are_told_the_same_under_the_same_numbers() -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    first = replicas.here.stream(request_of())
+    started = await anext(first)
+
+    second = replicas.here.resume(ALICE, started.completion_id, None)
+    rest, everything = await asyncio.gather(all_of(first), all_of(second))
+
+    assert [started, *rest] == everything
+
+
+async def test_deltas_that_nobody_has_read_are_joined_and_none_is_lost() -> None:
+    replicas = Replicas({"ollama/a": answering(*"abcdefgh")})
+    events = replicas.here.stream(request_of())
+    assert isinstance((await anext(events)).event, CompletionStarted)
+    await asyncio.sleep(0.01)  # the client is busy; the provider goes on
+
+    received = await all_of(events)
+
+    assert received[0].event == TextDelta("abcdefgh")
+    assert isinstance(end_of(received), CompletionFinished)
+    assert len(received) == 2
+
+
+async def test_a_slow_reader_slows_nobody_and_is_dropped_with_where_to_go_on() -> None:
+    words = [f"{number:04} " * 200 for number in range(1_500)]  # too long to be joined
+    replicas = Replicas({"ollama/a": answering(*words)})
+    slow = replicas.here.stream(request_of())
+    taken = [await anext(slow)]
+    await until(lambda: replicas.world.ledger.running == 0)  # it is ended all the same
+    replicas.log.write()
+    replicas.log.write()
+
+    with pytest.raises(ReaderTooSlow) as caught:
+        async for event in slow:
+            taken.append(event)
+
+    assert caught.value.last_event_id == str(taken[-1].id)
+    last = EventId.parse(caught.value.last_event_id)
+    rest = await all_of(replicas.here.resume(ALICE, last.completion_id, last))
+    assert text_of(taken + rest) == "".join(words)
+    assert len(statuses(replicas.world.store.settled)) == 1
+
+
+@pytest.mark.parametrize("stranger", [EVE, MALLORY])
+@pytest.mark.parametrize("where", ["here", "there"])
+async def test_a_stream_is_resumed_by_nobody_but_its_owner(where: str, stranger: Caller) -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    events = replicas.here.stream(request_of())
+    started = await anext(events)
+    replicas.log.write()
+    replicas.world.clock.time = replicas.world.clock.time.replace(year=2027)
+
+    refused = await all_of(
+        getattr(replicas, where).resume(stranger, started.completion_id, started.id)
+    )
+
+    (event,) = refused
+    assert isinstance(event.event, CompletionFailed)
+    assert event.event.code is ErrorCode.NOT_FOUND
+    await all_of(events)
+
+
+async def test_what_the_log_has_forgotten_cannot_be_resumed_and_is_not_begun_again() -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    events = await all_of(replicas.here.stream(request_of()))
+    await asyncio.sleep(0.01)
+    replicas.log.kept.clear()
+    replicas.log.owners.clear()
+
+    (refused,) = await all_of(replicas.here.resume(ALICE, events[0].completion_id, events[4].id))
+
+    assert isinstance(refused.event, CompletionFailed)
+    assert refused.event.code is ErrorCode.RESUME_EXPIRED
+    assert refused.sequence == 5
+    assert replicas.calls == 1
+
+
+async def test_an_event_of_another_completion_is_no_place_to_go_on_from() -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    ids = [FakeClock().new_id() for _ in range(2)]
+
+    (refused,) = await all_of(replicas.here.resume(ALICE, ids[0], EventId(ids[1], 3)))
+
+    assert isinstance(refused.event, CompletionFailed)
+    assert refused.event.code is ErrorCode.BAD_USER_INPUT
+
+
+async def test_readers_of_a_dead_replica_are_told_so_and_go_on_from_where_they_were() -> None:
+    replicas = Replicas({"ollama/a": FakeProvider([TextDelta("Once"), 60.0])})
+    events = replicas.here.stream(request_of())
+    before = [await anext(events), await anext(events)]
+    replicas.log.stop_writing(before[0].completion_id)
+
+    (event,) = await all_of(replicas.there.resume(ALICE, before[0].completion_id, before[-1].id))
+
+    assert event.sequence == 2
+    assert isinstance(event.event, CompletionFailed)
+    assert event.event.code is ErrorCode.STREAM_INTERRUPTED
+    assert event.event.is_retryable
+    await events.aclose()
+
+
+async def test_who_had_heard_more_than_the_log_is_told_of_the_end_all_the_same() -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    events = replicas.here.stream(request_of())
+    before = [await anext(events), await anext(events)]
+    replicas.log.stop_writing(before[0].completion_id)
+    before += [await anext(events) for _ in range(5)]
+
+    (event,) = await all_of(replicas.there.resume(ALICE, before[0].completion_id, before[-1].id))
+
+    assert event.sequence == 7
+    assert isinstance(event.event, CompletionFailed)
+    assert event.event.code is ErrorCode.STREAM_INTERRUPTED
+    await events.aclose()
+
+
+async def test_what_a_dead_replica_had_settled_is_told_to_its_end() -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    events = replicas.here.stream(request_of())
+    before = [await anext(events) for _ in range(4)]
+    replicas.log.stop_writing(before[0].completion_id)
+    await all_of(events)  # it ends, and dies before it has told the log
+
+    after = await all_of(replicas.there.resume(ALICE, before[0].completion_id, before[-1].id))
+
+    assert isinstance(end_of(after), CompletionFinished)
+    assert text_of(before + after) == "".join(WORDS)
+
+
+async def test_who_was_taken_for_dead_stops_and_says_so() -> None:
+    provider = FakeProvider([TextDelta("Once"), 60.0])
+    replicas = Replicas({"ollama/a": provider})
+    events = replicas.here.stream(request_of())
+    before = [await anext(events), await anext(events)]
+    id_ = before[0].completion_id
+    replicas.log.stop_writing(id_)
+    await all_of(replicas.there.resume(ALICE, id_, before[-1].id))
+
+    replicas.log.silent.clear()  # it was not dead
+    replicas.log.write()
+
+    end = end_of(await all_of(events))
+    assert isinstance(end, CompletionFailed)
+    assert end.code is ErrorCode.STREAM_INTERRUPTED
+    assert statuses(replicas.world.store.settled) == [CompletionStatus.CANCELLED]
+    assert provider.closed == 1
+
+
+@pytest.mark.parametrize("where", ["here", "there"])
+@pytest.mark.parametrize("caller", [ALICE, ADMIN])
+async def test_a_completion_is_cancelled_on_any_replica(where: str, caller: Caller) -> None:
+    provider = FakeProvider([TextDelta("Once"), 60.0])
+    replicas = Replicas({"ollama/a": provider})
+    events = replicas.here.stream(request_of())
+    before = [await anext(events), await anext(events)]
+
+    cancelled = await getattr(replicas, where).cancel(caller, before[0].completion_id)
+
+    assert cancelled is not None
+    assert (cancelled.status, cancelled.finish_reason, cancelled.text) == (
+        CompletionStatus.CANCELLED,
+        FinishReason.CANCELLED,
+        "Once",
+    )
+    end = end_of(await all_of(events))
+    assert isinstance(end, CompletionFinished)
+    assert end.completion == cancelled
+    assert provider.closed == 1
+
+
+async def test_who_waits_for_a_whole_answer_is_told_that_it_was_cancelled() -> None:
+    provider = FakeProvider([60.0])
+    replicas = Replicas({"ollama/a": provider})
+    waiting = asyncio.create_task(replicas.here.complete(request_of()))
+    await until(lambda: bool(provider.calls))
+    (id_,) = [completion.id for completion in replicas.world.store.opened]
+
+    await replicas.here.cancel(ALICE, id_)
+
+    assert (await waiting).status is CompletionStatus.CANCELLED
+
+
+@pytest.mark.parametrize("where", ["here", "there"])
+async def test_nobody_cancels_what_is_not_theirs(where: str) -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    events = replicas.here.stream(request_of())
+    started = await anext(events)
+    replicas.log.write()
+
+    for stranger in (EVE, MALLORY):
+        with pytest.raises(NotFound):
+            await getattr(replicas, where).cancel(stranger, started.completion_id)
+
+    assert isinstance(end_of(await all_of(events)), CompletionFinished)
+
+
+async def test_cancelling_what_has_ended_leaves_it_as_it_is() -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    whole = await replicas.here.complete(request_of())
+
+    assert await replicas.there.cancel(ALICE, whole.id) == whole
+
+
+async def test_at_a_shutdown_readers_are_told_and_everything_is_settled() -> None:
+    replicas = Replicas({"ollama/a": FakeProvider([TextDelta("Once"), 60.0])})
+    events = replicas.here.stream(request_of())
+    await anext(events)
+
+    await replicas.here.close()
+
+    end = end_of(await all_of(events))
+    assert isinstance(end, CompletionFailed)
+    assert (end.code, end.is_retryable) == (ErrorCode.STREAM_INTERRUPTED, True)
+    assert statuses(replicas.world.store.settled) == [CompletionStatus.CANCELLED]
