@@ -31,6 +31,7 @@ from assistant.adapters.postgres.circuits import PostgresCircuits, notice_of
 from assistant.adapters.postgres.completions import PostgresCompletions
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
+from assistant.adapters.postgres.idempotency import PostgresIdempotency, clean_keys
 from assistant.adapters.postgres.jobs import JobQueue
 from assistant.adapters.postgres.ledger import PostgresLedger
 from assistant.adapters.postgres.listen import (
@@ -54,6 +55,7 @@ from assistant.adapters.postgres.rate_limits import PostgresRateLimits
 from assistant.adapters.postgres.reaper import reap
 from assistant.adapters.postgres.request_limits import PostgresRequestLimits
 from assistant.adapters.postgres.seeds import PostgresSeeds
+from assistant.adapters.postgres.stream_log import PostgresStreamLog, clean_streams
 from assistant.adapters.postgres.tenant_settings import PostgresTenantSettings
 from assistant.adapters.postgres.token_sums import PostgresTokenSums
 from assistant.adapters.postgres.usage import PostgresUsage
@@ -65,8 +67,11 @@ from assistant.adapters.webhook import AlertWebhook
 from assistant.api.endpoint import GraphQLEndpoint
 from assistant.api.graphiql import load_graphiql
 from assistant.api.health import operations_routes
+from assistant.api.openai.endpoint import openai_routes
+from assistant.api.openai.extensions import CACHE_HEADER, COMPLETION_HEADER
 from assistant.api.request_log import RequestLog
 from assistant.api.schema import create_schema
+from assistant.api.stream_endpoint import StreamEndpoint
 from assistant.domain.cache import CacheUpkeep
 from assistant.domain.caller import PLATFORM_TENANT
 from assistant.domain.job import Errand, Job
@@ -92,6 +97,7 @@ from assistant.services.circuits import Circuits, CircuitSettings
 from assistant.services.completion import Completions
 from assistant.services.embeddings import TextEmbedding
 from assistant.services.failover import Failover
+from assistant.services.idempotency import Idempotency
 from assistant.services.identity import Authenticator, ClaimNames
 from assistant.services.jobs import Jobs
 from assistant.services.latencies import Latencies
@@ -112,6 +118,7 @@ from assistant.services.request_limits import RequestLimits
 from assistant.services.retries import Retries
 from assistant.services.rollout_watch import RolloutWatch
 from assistant.services.routing import Router
+from assistant.services.runs import Runs
 from assistant.services.seeds import read_seeds
 from assistant.services.selection import Selector
 from assistant.services.token_counting import TokenCounting
@@ -231,6 +238,7 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
             stack.push_async_callback(cache.drain, _SETTLE_AFTER_CANCEL_S)
             # The server does not wait for what it cancelled to settle, and to be kept after that.
             stack.push_async_callback(ledger.drain, _SETTLE_AFTER_CANCEL_S)
+            completion_store = PostgresCompletions(db)
             completions = Completions(
                 ledger=ledger,
                 request_limits=request_limits,
@@ -241,8 +249,20 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
                     Failover(attempts, retries, latencies, tokens, _time_limits(settings))
                 ),
                 cache=cache,
-                store=PostgresCompletions(db),
+                store=completion_store,
             )
+            stream_log = PostgresStreamLog(db)
+            runs = Runs(
+                complete=completions.complete,
+                store=completion_store,
+                log=stream_log,
+                idempotency=Idempotency(PostgresIdempotency(db), telemetry),
+                clock=clock,
+                telemetry=telemetry,
+                grace_s=settings.stream_grace_s,
+            )
+            stack.push_async_callback(stream_log.close)
+            stack.push_async_callback(runs.close)
             follow_ups = CacheFollowUps(
                 queue=cache.uses.follow_ups,
                 complete=completions.complete,
@@ -327,6 +347,18 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
                         time_limit_s=3_600.0,
                     ),
                     Job(
+                        name="stream-cleanup",
+                        description="Forgets the events of streams ten minutes after their end.",
+                        cron="* * * * *",
+                        run=lambda: clean_streams(db),
+                    ),
+                    Job(
+                        name="idempotency-cleanup",
+                        description="Forgets idempotency keys after a day.",
+                        cron="41 * * * *",
+                        run=lambda: clean_keys(db),
+                    ),
+                    Job(
                         name="budget-alerts",
                         description="Tells of steps of budgets that no replica has told of.",
                         cron="* * * * *",
@@ -340,6 +372,7 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
             periods = Periods(PostgresTenantSettings(db), clock)
             services = Services(
                 completions=completions,
+                runs=runs,
                 prompts=prompts,
                 authoring=PromptAuthoring(
                     store=PostgresPromptChanges(db), prompts=prompts, models=models, clock=clock
@@ -389,11 +422,20 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
             # Loads the model: the first who looks by meaning would find it too late.
             await embedder.check()
             graphiql = load_graphiql(settings.graphiql_dir)
+            schema = create_schema()
             endpoint = GraphQLEndpoint(
-                create_schema(),
+                schema,
                 services=services,
                 authenticate=authenticator.authenticate,
                 ide=graphiql.response,
+                allowed_origins=settings.allowed_origins,
+                max_body_bytes=settings.max_body_bytes,
+                max_stream_s=_LONGEST_STREAM_S,
+            )
+            stream_endpoint = StreamEndpoint(
+                schema,
+                services=services,
+                authenticate=authenticator.authenticate,
                 allowed_origins=settings.allowed_origins,
                 max_body_bytes=settings.max_body_bytes,
                 max_stream_s=_LONGEST_STREAM_S,
@@ -408,9 +450,23 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
                 Route("/", RedirectResponse("/graphql")),
                 Route("/graphql", endpoint),
                 WebSocketRoute("/graphql", endpoint),
+                Route("/api/stream", stream_endpoint),
+                *openai_routes(
+                    schema,
+                    services=services,
+                    authenticate=authenticator.authenticate,
+                    max_body_bytes=settings.max_body_bytes,
+                    max_stream_s=_LONGEST_STREAM_S,
+                ),
             ]
             telemetry.watch(
                 "assistant_running", "Completions that run now.", lambda: ledger.running
+            )
+            telemetry.watch_each(
+                "assistant_streams",
+                "Completions of clients that are made here. state: read, unread.",
+                ["state"],
+                lambda: runs.by_state,
             )
             watch_providers(telemetry, circuits, bulkheads)
             watch_cache(telemetry, cache, upkeep)
@@ -431,6 +487,8 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
                 ("cache-follow-ups", follow_ups.watch),
                 ("flights-led", flights.keep_flights),
                 ("flights-followed", flights.watch_flights),
+                ("streams-made", stream_log.keep_streams),
+                ("streams-followed", lambda: stream_log.watch_streams(runs.cancel_here)),
             ):
                 await stack.enter_async_context(kept_going(name, work))
             if announces:
@@ -443,6 +501,7 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
             async def drain(grace_s: float) -> None:
                 budget_alerts.close()
                 await ledger.drain(grace_s)
+                await runs.close()
 
             app.state.services, app.state.ledger, app.state.drain = services, ledger, drain
             yield
@@ -564,6 +623,10 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 allow_origins=settings.allowed_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
+                expose_headers=[
+                    *("retry-after", "retry-after-ms", "x-should-retry", "x-request-id"),
+                    *(COMPLETION_HEADER, CACHE_HEADER),
+                ],
             )
         )
     return middleware

@@ -153,6 +153,9 @@ class Settings(BaseSettings):
     graphiql_dir: Path = Field(
         _SHARE / "graphiql", description="Local copies of GraphiQL's scripts."
     )
+    stream_grace_s: float = Field(
+        30.0, ge=0, le=3_600, description="How long a stream goes on that nobody reads."
+    )
     shutdown_grace_s: float = Field(30.0, ge=0, description="How long running answers may finish.")
 
     # --- telling others

@@ -95,6 +95,7 @@ async def nursery(folder: Path, database_url: str, **settings: str) -> AsyncIter
         "auth_mode": "dev",
         "ollama_url": NO_OLLAMA,
         "cache_enabled": "false",
+        "stream_grace_s": "0",
         "log_format": "json",
         "log_level": "warning",
         "database_url": database_url,

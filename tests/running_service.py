@@ -97,8 +97,9 @@ async def running_service(
 ) -> AsyncIterator[RunningService]:
     """A service with its data in ``folder``; ``settings`` are ASSISTANT_* without the prefix.
 
-    Dev identity, no Ollama and no cache unless told otherwise: who asks the same twice wants the
-    model to be asked twice, but for tests of the cache. Ready when the block begins (``probe``
+    Dev identity, no Ollama, no cache and no grace for streams unless told otherwise: who asks the
+    same twice wants the model to be asked twice, and who leaves wants it to stop, but for tests of
+    the cache and of streams that are resumed. Ready when the block begins (``probe``
     answers 200), stopped when it ends.
     """
     port = port or free_port()
@@ -109,6 +110,7 @@ async def running_service(
         "auth_mode": "dev",
         "ollama_url": NO_OLLAMA,
         "cache_enabled": "false",
+        "stream_grace_s": "0",
         "shutdown_grace_s": "5",
         "log_format": "json",
     } | settings

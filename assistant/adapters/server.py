@@ -1,4 +1,4 @@
-"""uvicorn, taught to let running answers finish before it closes anything."""
+"""uvicorn, taught to let running answers finish, and to give up on clients that do not move."""
 
 from __future__ import annotations
 
@@ -14,12 +14,57 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 # Above what one read brings, of which the end of another request's body may be a part.
 _MAX_HEAD_BYTES = 512 * 1024
 
 
-class ImpatientProtocol(HttpToolsProtocol):
+class StallLimit(asyncio.Protocol):
+    """Cuts a connection whose client has read next to nothing for ``stall_timeout_s``.
+
+    A transport says when its buffer is full, and when it is nearly empty again: in between,
+    whoever answers this client is blocked. Where a client reads, however slowly, nothing is
+    measured, and an answer costs nothing.
+    """
+
+    def __init__(self, *args: Any, stall_timeout_s: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stall_timeout_s = stall_timeout_s
+        self._stall: asyncio.TimerHandle | None = None
+        self._connection: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._connection = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stall is None and self._connection is not None:
+            # Closing would wait until the buffer is empty.
+            self._stall = asyncio.get_running_loop().call_later(
+                self._stall_timeout_s, self._connection.abort
+            )
+
+    def resume_writing(self) -> None:
+        self._forget_stall()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_stall()
+        super().connection_lost(exc)
+
+    def _forget_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+
+class ImpatientWebSocket(StallLimit, WebSocketsSansIOProtocol):
+    """A WebSocket on one connection, cut where its client does not read."""
+
+
+class ImpatientProtocol(StallLimit, HttpToolsProtocol):
     """HTTP on one connection, closed where a request's head takes too long or grows too large.
 
     Stock uvicorn waits for ever for whoever connects and sends nothing, or a byte at a time.
@@ -80,11 +125,17 @@ class DrainingServer(uvicorn.Server):
         grace_s: float,
         max_message_bytes: int,
         head_timeout_s: float = 10.0,
+        stall_timeout_s: float = 60.0,
     ) -> None:
+        stall_limit = {"stall_timeout_s": stall_timeout_s}
         super().__init__(
             uvicorn.Config(
                 app,
-                http=cast("Any", partial(ImpatientProtocol, head_timeout_s=head_timeout_s)),
+                http=cast(
+                    "Any",
+                    partial(ImpatientProtocol, head_timeout_s=head_timeout_s, **stall_limit),
+                ),
+                ws=cast("Any", partial(ImpatientWebSocket, **stall_limit)),
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -17,6 +17,7 @@ from assistant.api.context import Info
 from assistant.api.model import Model, model_of
 from assistant.api.money import Money, usd
 from assistant.api.prompt_version import PromptVersion, version_of
+from assistant.api.user_errors import UserError, attempt
 from assistant.domain import completion as domain
 from assistant.domain.cache import CacheOutcome
 from assistant.domain.completion import (
@@ -25,6 +26,7 @@ from assistant.domain.completion import (
     FinishReason,
 )
 from assistant.errors import ErrorCode
+from assistant.services.stream_following import not_found
 
 
 @strawberry.type(description="Tokens and what they cost.")
@@ -192,8 +194,33 @@ class CompletionResponse:
 async def generate_completion(info: Info, wanted: CompletionRequest) -> CompletionResponse:
     """Run one completion and wait for its result."""
     context = info.context
-    completed = await context.services.completions.complete(wanted.to_domain(context))
+    completed = await context.services.runs.complete(wanted.to_domain(context))
     return CompletionResponse.of(completed)
+
+
+@strawberry.type(description="The completion that was stopped.")
+class CancelCompletionPayload:
+    completion: CompletionResponse | None = strawberry.field(
+        description="As it ended; null where it was refused, and where no model had been asked yet."
+    )
+    user_errors: list[UserError] = strawberry.field(description="Empty where all went well.")
+
+
+async def cancel_completion(info: Info, id_: str) -> CancelCompletionPayload:
+    """Stop a completion, on whichever replica it runs."""
+    context = info.context
+
+    async def cancel() -> domain.Completion | None:
+        try:
+            key = UUID(id_)
+        except ValueError:
+            raise not_found() from None
+        return await context.services.runs.cancel(context.caller, key)
+
+    cancelled, user_errors = await attempt(cancel())
+    return CancelCompletionPayload(
+        completion=CompletionResponse.of(cancelled) if cancelled else None, user_errors=user_errors
+    )
 
 
 async def completion(info: Info, id_: str) -> CompletionResponse | None:

@@ -104,6 +104,12 @@ class CompletionRequest:
     cache: CachePolicy | None = strawberry.field(
         default=CachePolicy.DEFAULT, description="Whether an answer that was made before will do."
     )
+    idempotency_key: str | None = strawberry.field(
+        default=None,
+        description="8 to 64 characters chosen by the client, such as a UUID. Repeating the request "
+        "with it within 24 hours returns the first result, or joins it while it still runs, and "
+        "never charges twice; another request with it is a CONFLICT.",
+    )
     feature: str | None = strawberry.field(
         default=None,
         description="What part of the calling service this is for; usage is reported by it.",
@@ -144,6 +150,7 @@ class CompletionRequest:
             strategy=self.strategy,
             on_interruption=self.on_interruption or InterruptionPolicy.ERROR,
             cache=self.cache or CachePolicy.DEFAULT,
+            idempotency_key=self.idempotency_key,
             feature=self.feature,
             metadata=cast("JsonObject | None", self.metadata),
         )

@@ -16,8 +16,8 @@ from assistant.api.context import Info
 from assistant.api.model import Model, model_of
 from assistant.api.prompt_version import PromptVersion, version_of
 from assistant.domain import completion as domain
+from assistant.domain.stream import EventId
 from assistant.errors import BadUserInput, ErrorCode
-from assistant.services.streaming import stream
 
 
 @strawberry.interface(description="One event of a completion's stream.")
@@ -162,33 +162,48 @@ def _chunk(event: domain.StreamEvent, id_: strawberry.ID, sequence: int) -> Comp
             assert_never(event)
 
 
-def _completion_id(first: domain.StreamEvent) -> UUID | None:
-    match first:
-        case domain.CompletionStarted() | domain.CompletionFailed():
-            return first.completion_id
-        case domain.CompletionFinished():
-            return first.completion.id
-        case _:
-            return None
+@strawberry.input(description="Where to pick a stream up.")
+class ResumeCompletion:
+    completion_id: strawberry.ID = strawberry.field(description="The completion to go on with.")
+    last_event_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="The last event that the client has processed; without it, all are told again.",
+    )
+
+    def to_domain(self) -> tuple[UUID, EventId | None]:
+        """Raises BadUserInput."""
+        try:
+            completion_id = UUID(self.completion_id)
+        except ValueError:
+            raise BadUserInput(
+                "resume.completionId is not the id of a completion; give back what came with its "
+                "events.",
+                path=("resume", "completionId"),
+            ) from None
+        if self.last_event_id is None:
+            return completion_id, None
+        return completion_id, EventId.parse(self.last_event_id, path=("resume", "lastEventId"))
 
 
 async def completion_stream(
-    info: Info, wanted: CompletionRequest | None
+    info: Info, wanted: CompletionRequest | None, resume: ResumeCompletion | None
 ) -> AsyncIterator[CompletionChunk]:
-    """Run one completion and yield its events."""
-    if wanted is None:
-        raise BadUserInput("completionStream needs an input.", path=("input",))
+    """Yield the events of a completion: a new one's, or one's that has begun."""
     context = info.context
-    request = wanted.to_domain(context)
-    id_ = strawberry.ID("")
-    sequence = 0
-    # Closed with this generator, not whenever it is collected: then the completion is settled.
-    async with aclosing(stream(context.services.completions.complete, request)) as events:
-        async for event in events:
-            if sequence == 0:
-                id_ = strawberry.ID(str(_completion_id(event)))
-            yield _chunk(event, id_, sequence)
-            sequence += 1
+    runs = context.services.runs
+    if wanted is not None and resume is None:
+        numbered = runs.stream(wanted.to_domain(context))
+    elif resume is not None and wanted is None:
+        completion_id, after = resume.to_domain()
+        numbered = runs.resume(context.caller, completion_id, after)
+    else:
+        raise BadUserInput(
+            "completionStream needs either an input or what to resume.", path=("input",)
+        )
+    # Closed with this generator, not whenever it is collected.
+    async with aclosing(numbered) as events:
+        async for completion_id, sequence, event in events:
+            yield _chunk(event, strawberry.ID(str(completion_id)), sequence)
 
 
 def _as_int(milliseconds: int | None) -> int | None:

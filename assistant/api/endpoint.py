@@ -6,7 +6,6 @@ Source: https://graphql.github.io/graphql-over-http/draft/
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -18,11 +17,10 @@ from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError, MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 from strawberry.types.unset import UNSET, UnsetType
 
-from assistant.api.body_limit import BodyTooLarge, BodyTooSlow, Disconnected, read_body
+from assistant.api.body_limit import Disconnected
 from assistant.api.context import Context
 from assistant.api.cross_site import may_come_from_any_page
 from assistant.api.event_stream import FRAMINGS, EventStream
@@ -39,7 +37,8 @@ from assistant.api.graphql_response import (
     request_error_response,
     result_response,
 )
-from assistant.api.media_type import JSON, Accepted, read_accept
+from assistant.api.http_request import Refused, headers_of, read_json, unless_disconnected
+from assistant.api.media_type import Accepted, read_accept
 from assistant.api.websocket import TransportWSHandler, WebSocketAdapter, merge_headers
 from assistant.domain.caller import Caller
 from assistant.errors import AssistantError, BadUserInput, ErrorCode, Unauthenticated
@@ -52,19 +51,6 @@ if TYPE_CHECKING:
     from assistant.services import Services
 
 Authenticate: TypeAlias = Callable[[Mapping[str, str]], Awaitable[Caller]]
-
-# How long an operation may run before somebody looks whether its client is still there.
-_ATTENTION_S: Final = 0.025
-
-
-class _Refused(Exception):
-    """The request is answered without running anything."""
-
-    def __init__(self, status: int, message: str, **headers: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.error = BadUserInput(message)
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 class GraphQLEndpoint(GraphQL[Context, None]):
@@ -123,7 +109,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
     # --- HTTP
 
     async def _respond(self, request: Request) -> ASGIApp:
-        headers = _headers(request)
+        headers = headers_of(request)
         accepted = read_accept(headers.get("accept", ""))
         try:
             if request.method == "GET":
@@ -133,9 +119,9 @@ class GraphQLEndpoint(GraphQL[Context, None]):
             elif request.method == "POST":
                 asked = await self._read_body(request, headers)
             else:
-                raise _Refused(405, "GraphQL is spoken with GET and POST.", allow="GET, POST")
+                raise Refused(405, "GraphQL is spoken with GET and POST.", allow="GET, POST")
             return await self._run(request, headers, asked, accepted)
-        except _Refused as refused:
+        except Refused as refused:
             return error_response(refused.error, refused.status, accepted, refused.headers)
         except BadUserInput as error:
             return error_response(error, 400, accepted, {})
@@ -146,7 +132,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
 
     def _read_url(self, request: Request, headers: Mapping[str, str]) -> GraphQLRequest:
         if may_come_from_any_page(headers, self.allowed_origins):
-            raise _Refused(
+            raise Refused(
                 403,
                 "A browser's GET needs the header apollo-require-preflight: true, "
                 "so that no other site's page can send it. Or use POST.",
@@ -154,21 +140,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         return request_of_url(request.query_params)
 
     async def _read_body(self, request: Request, headers: Mapping[str, str]) -> GraphQLRequest:
-        content_type, _, parameters = headers.get("content-type", "").partition(";")
-        if content_type.strip().lower() != JSON:
-            # Other types reach us from any web page without a preflight.
-            raise _Refused(415, "Send the request with content-type: application/json.")
-        charset = parameters.lower().partition("charset=")[2].partition(";")[0].strip(" \"'")
-        if charset not in ("", "utf-8", "utf8"):
-            raise _Refused(415, "Send the request in UTF-8.")
-        try:
-            body = await read_body(request, self._max_body_bytes, self._body_timeout_s)
-        except BodyTooSlow as error:
-            raise _Refused(408, f"{error} Send it faster.", connection="close") from None
-        except BodyTooLarge as error:
-            # The server drops the rest unread. Closing the connection under a client that still
-            # sends would cost it this answer.
-            raise _Refused(413, f"{error} Send less.") from None
+        body = await read_json(request, headers, self._max_body_bytes, self._body_timeout_s)
         return request_of_body(body)
 
     async def _run(
@@ -181,7 +153,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         context = Context(self._services, await self._identify(headers), headers)
         if accepted.result or not accepted.stream:
             try:
-                result = await _unless_disconnected(
+                result = await unless_disconnected(
                     request.receive,
                     self.schema.execute(
                         asked.query,
@@ -218,11 +190,11 @@ class GraphQLEndpoint(GraphQL[Context, None]):
 
     @staticmethod
     def _refuse_operation(kind: OperationType, accepted: Accepted) -> None:
-        """Raises _Refused unless the operation is a subscription that can be streamed."""
+        """Raises Refused unless the operation is a subscription that can be streamed."""
         if kind is OperationType.MUTATION:
-            raise _Refused(405, "A mutation must be sent with POST.", allow="POST")
+            raise Refused(405, "A mutation must be sent with POST.", allow="POST")
         if accepted.stream is None:
-            raise _Refused(
+            raise Refused(
                 406,
                 "A subscription needs accept: text/event-stream, or "
                 "multipart/mixed;subscriptionSpec=1.0, or a WebSocket with graphql-transport-ws.",
@@ -244,7 +216,7 @@ class GraphQLEndpoint(GraphQL[Context, None]):
         return Context(
             self._services,
             Unauthenticated("Send connection_init first."),
-            _headers(request),
+            headers_of(request),
             connection_params={},
         )
 
@@ -277,46 +249,6 @@ _STREAMED: Final = {
 }
 
 
-def _headers(connection: Request | WebSocket) -> dict[str, str]:
-    """By lower-cased name; what is sent twice is joined, so that no reader picks one of two."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in connection.scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
 def _is_gateway(headers: Mapping[str, str]) -> bool:
     """Whether a gateway asks, by its secret, or by what @apollo/gateway calls itself without one."""
     return GATEWAY_HEADER in headers or headers.get("user-agent", "").startswith("minipass-fetch/")
-
-
-async def _unless_disconnected(
-    receive: Receive, operation: Awaitable[ExecutionResult]
-) -> ExecutionResult:
-    """The operation's result. Raises Disconnected, having cancelled it, when its client leaves."""
-    loop = asyncio.get_running_loop()
-    watcher: asyncio.Task[None] | None = None
-
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        patience.reschedule(loop.time())
-
-    def start_watching() -> None:
-        nonlocal watcher
-        watcher = loop.create_task(watch())
-
-    # Most operations are done before it would pay to watch.
-    timer = loop.call_later(_ATTENTION_S, start_watching)
-    try:
-        async with asyncio.timeout(None) as patience:
-            return await operation
-    except TimeoutError:
-        if patience.expired():
-            raise Disconnected from None
-        raise
-    finally:
-        timer.cancel()
-        if watcher is not None:
-            watcher.cancel()

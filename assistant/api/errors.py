@@ -25,7 +25,14 @@ from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
 from assistant.api.input_errors import explain_variables
-from assistant.errors import AdmissionRefused, AssistantError, BadUserInput, ErrorCode
+from assistant.errors import (
+    AdmissionRefused,
+    AssistantError,
+    BadUserInput,
+    ErrorCode,
+    ReaderTooSlow,
+    StreamUnreadable,
+)
 
 if TYPE_CHECKING:
     from strawberry.types import ExecutionContext, ExecutionResult
@@ -57,7 +64,8 @@ def extensions_of(error: AssistantError) -> dict[str, Any]:
     """What a client branches on, beside the message.
 
     ``retryAfterMs`` is how long to wait before the same call may succeed, ``inputPath`` the
-    input field at fault; both only where known. Budgets and rate limits say which they are.
+    input field at fault; both only where known. Budgets and rate limits say which they are, and
+    a stream that goes on without its reader says after which event to resume it.
     """
     extensions: dict[str, Any] = {"code": error.code.value, "isRetryable": error.is_retryable}
     if error.retry_after_ms is not None:
@@ -66,6 +74,8 @@ def extensions_of(error: AssistantError) -> dict[str, Any]:
         extensions["inputPath"] = list(error.path)
     if isinstance(error, AdmissionRefused):
         extensions |= error.details
+    if isinstance(error, ReaderTooSlow | StreamUnreadable) and error.last_event_id is not None:
+        extensions["lastEventId"] = error.last_event_id
     if error.completion_id is not None:
         extensions["completionId"] = str(error.completion_id)
     return extensions

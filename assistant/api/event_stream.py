@@ -1,10 +1,10 @@
-"""Streams a subscription's results over HTTP, as server-sent events or as multipart."""
+"""Streams results over HTTP, as server-sent events or as multipart."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,12 +56,17 @@ FRAMINGS: Final = {EVENT_STREAM: SERVER_SENT_EVENTS, MULTIPART: MULTIPART_SUBSCR
 
 
 async def deliver(
-    results: AsyncGenerator[Any, None], take: Callable[[Any], Awaitable[None]], max_s: float
+    results: AsyncGenerator[Any, None],
+    take: Callable[[Any], Awaitable[None]],
+    max_s: float,
+    say: Callable[[StreamInterrupted], Any] | None = None,
 ) -> None:
     """Hand each of ``results`` to ``take``; after ``max_s`` seconds an error is the last one.
 
-    The one time limit is around the whole loop: one for each result took 4 % of a stream's CPU
-    time. It may be, because this is no generator, in which it would cancel whoever runs then.
+    ``say`` makes a result of that error, GraphQL's by default. The one time limit is around the
+    whole loop: one for each result took 4 % of a stream's CPU time. It may be, because this is no
+    generator, in which it would cancel whoever runs then. How long a client may leave one result
+    unread is the server's to say, which hears of it: adapters/server.py.
     """
     async with aclosing(results):
         try:
@@ -71,11 +76,15 @@ async def deliver(
         except TimeoutError:
             if not limit.expired():
                 raise
-            await take(_lasted_too_long(max_s))
+            error = StreamInterrupted(f"A stream may last {max_s:g} s. Subscribe again.")
+            await take((say or _as_result)(error))
 
 
 class EventStream:
-    """The response of a subscription; ends ``results`` when its client goes away."""
+    """The response of a subscription; ends ``results`` when its client goes away.
+
+    ``encode`` makes the bytes of one result, ``say`` a result of what ends the stream early.
+    """
 
     def __init__(
         self,
@@ -83,11 +92,13 @@ class EventStream:
         max_s: float,
         encode: Callable[[Any], bytes],
         framing: Framing,
+        say: Callable[[StreamInterrupted], Any] | None = None,
     ) -> None:
         self._results = results
         self._max_s = max_s
         self._encode = encode
         self._framing = framing
+        self._say = say
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         await send(
@@ -102,13 +113,16 @@ class EventStream:
                 ],
             }
         )
-        async with asyncio.TaskGroup() as tasks:
-            writer = tasks.create_task(self._write(send))
-            others = (
-                tasks.create_task(self._beat(send)),
-                tasks.create_task(_cancel_on_disconnect(receive, writer)),
-            )
-            writer.add_done_callback(lambda _: [task.cancel() for task in others])
+        try:
+            async with asyncio.timeout(None) as presence:
+                watcher = asyncio.create_task(_watch(receive, presence))
+                try:
+                    await self._write(send)
+                finally:
+                    watcher.cancel()
+        except TimeoutError:
+            if not presence.expired():
+                raise
 
     async def _write(self, send: Send) -> None:
         framing = self._framing
@@ -116,29 +130,54 @@ class EventStream:
         async def take(result: Any) -> None:
             await _send(send, framing.before + self._encode(result) + framing.after)
 
-        await _send(send, framing.opening)
-        await deliver(self._results, take, self._max_s)
+        heartbeat = _Heartbeat(send, framing)
+        try:
+            await _send(send, framing.opening)
+            await deliver(self._results, take, self._max_s, self._say)
+        finally:
+            heartbeat.stop()
         await _send(send, framing.closing, more=False)
 
-    async def _beat(self, send: Send) -> None:
-        while True:
-            await asyncio.sleep(self._framing.heartbeat_s)
-            await _send(send, self._framing.heartbeat)
+
+class _Heartbeat:
+    """Sends a sign of life every so often, so that nobody takes a quiet stream for dead."""
+
+    def __init__(self, send: Send, framing: Framing) -> None:
+        self._send = send
+        self._framing = framing
+        self._loop = asyncio.get_running_loop()
+        self._sending: asyncio.Task[None] | None = None
+        self._timer = self._loop.call_later(framing.heartbeat_s, self._beat)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._sending is not None:
+            self._sending.cancel()
+
+    def _beat(self) -> None:
+        # One that still waits for its client to read is enough.
+        if self._sending is None or self._sending.done():
+            self._sending = self._loop.create_task(self._send_sign())
+        self._timer = self._loop.call_later(self._framing.heartbeat_s, self._beat)
+
+    async def _send_sign(self) -> None:
+        with suppress(OSError):  # some servers' word for a client that has left
+            await _send(self._send, self._framing.heartbeat)
 
 
-async def _cancel_on_disconnect(receive: Receive, writer: asyncio.Task[None]) -> None:
+async def _watch(receive: Receive, presence: asyncio.Timeout) -> None:
+    """Let the time of ``presence`` be up when the client leaves."""
     while (await receive())["type"] != "http.disconnect":
         pass
     # Once: what resolvers still do in their ``finally`` may take its time.
-    writer.cancel()
+    presence.reschedule(asyncio.get_running_loop().time())
 
 
 async def _send(send: Send, body: bytes, *, more: bool = True) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-def _lasted_too_long(max_s: float) -> ExecutionResult:
-    error = StreamInterrupted(f"A stream may last {max_s:g} s. Subscribe again.")
+def _as_result(error: StreamInterrupted) -> ExecutionResult:
     return ExecutionResult(
         data=None, errors=[GraphQLError(error.message, extensions=extensions_of(error))]
     )

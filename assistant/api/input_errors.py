@@ -38,6 +38,15 @@ _MAX_PROBLEMS: Final = 10
 _MAX_NAME: Final = 64
 
 
+def explain_input(value: Any, type_: GraphQLInputType) -> Iterator[tuple[Path, str]]:
+    """What is wrong with ``value``, which comes as no variable: the path in it, and a sentence.
+
+    At most ten; the path is () where the whole of it is wrong.
+    """
+    for path, problem in islice(_explain(value, type_, ()), _MAX_PROBLEMS):
+        yield path, f"{_dotted(path) or 'The value'} {problem}."
+
+
 class _Known:
     """Stands for a variable inside a literal: it is checked on its own."""
 

@@ -60,6 +60,25 @@ def read_accept(header: str) -> Accepted:
     )
 
 
+@lru_cache(maxsize=256)
+def accepts(header: str, media_type: str) -> bool:
+    """Whether ``media_type`` may be answered: the range that fits it best decides.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
+    """
+    if not header.strip():
+        return True
+    kind = media_type.partition("/")[0]
+    ranges = {"*/*": 0, f"{kind}/*": 1, media_type: 2}
+    best, is_welcome = -1, False
+    for part in header.split(","):
+        name, *pairs = (piece.strip().lower() for piece in part.split(";"))
+        parameters = dict(pair.partition("=")[::2] for pair in pairs)
+        if ranges.get(name, -1) > best:
+            best, is_welcome = ranges[name], _quality(parameters.get("q", "1")) > 0
+    return is_welcome
+
+
 def _quality(text: str) -> float:
     try:
         return float(text)

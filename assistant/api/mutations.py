@@ -26,7 +26,7 @@ from assistant.api.budget import (
     SetTimeZonePayload,
 )
 from assistant.api.cache import ClearCacheInput, ClearCachePayload, ReportCacheHitPayload
-from assistant.api.completion import CompletionResponse
+from assistant.api.completion import CancelCompletionPayload, CompletionResponse
 from assistant.api.completion_request import CompletionRequest
 from assistant.api.context import Info
 from assistant.api.embeddings import EmbeddingsInput, EmbeddingsPayload
@@ -80,6 +80,22 @@ class Mutation:
         ],
     ) -> CompletionResponse:
         return await completion.generate_completion(info, input)
+
+    @strawberry.mutation(
+        description="Stops a running completion, on whichever replica it runs; its stream ends with "
+        "CompletionFinished(finishReason: CANCELLED), and what was received is charged. One that "
+        "has ended stays as it is. Needs assistant:complete; for others' completions "
+        "assistant:admin."
+    )
+    async def cancel_completion(
+        self,
+        info: Info,
+        id: Annotated[  # noqa: A002 - the argument's name in the schema
+            strawberry.ID, strawberry.argument(description="The completion.")
+        ],
+    ) -> CancelCompletionPayload:
+        info.context.require(Scope.COMPLETE)
+        return await completion.cancel_completion(info, id)
 
     @strawberry.mutation(
         description="L2-normalised embeddings, one per text, in order. Needs assistant:complete.",

@@ -12,7 +12,8 @@ from strawberry.scalars import JSON
 BigInt = NewType("BigInt", int)
 
 
-def _datetime(value: datetime) -> str:
+def datetime_text(value: datetime) -> str:
+    """``value`` as a client reads it: UTC, to the millisecond."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -49,7 +50,7 @@ SCALARS: dict[object, Any] = {
         name="DateTime",
         description="RFC 3339 timestamp in UTC.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
-        serialize=_datetime,
+        serialize=datetime_text,
         parse_value=_parse_datetime,
     ),
     JSON: strawberry.scalar(name="JSON", description="Any JSON value."),

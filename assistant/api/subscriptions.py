@@ -10,7 +10,7 @@ import strawberry
 from assistant.api import budget_alert, completion_stream, model_pull, prompt_testing
 from assistant.api.budget_alert import BudgetAlert
 from assistant.api.completion_request import CompletionRequest
-from assistant.api.completion_stream import CompletionChunk
+from assistant.api.completion_stream import CompletionChunk, ResumeCompletion
 from assistant.api.context import Info
 from assistant.api.model_pull import ModelPullProgress
 from assistant.api.prompt_testing import PromptTestingInput, PromptTestProgress
@@ -19,7 +19,9 @@ from assistant.api.prompt_testing import PromptTestingInput, PromptTestProgress
 @strawberry.type(description="What can be watched.")
 class Subscription:
     @strawberry.subscription(
-        description="Starts a completion and streams it. Needs assistant:complete."
+        description="Starts a completion and streams it; or, given `resume`, re-attaches to one "
+        "without starting or paying again, on any replica, until ten minutes after its end. A "
+        "stream that nobody reads goes on for half a minute. Needs assistant:complete."
     )
     def completion_stream(
         self,
@@ -27,8 +29,12 @@ class Subscription:
         input: Annotated[  # noqa: A002 - the argument's name in the schema
             CompletionRequest | None, strawberry.argument(description="What to complete, and how.")
         ] = None,
+        resume: Annotated[
+            ResumeCompletion | None,
+            strawberry.argument(description="Which stream to pick up, instead, and where."),
+        ] = None,
     ) -> AsyncIterator[CompletionChunk]:
-        return completion_stream.completion_stream(info, input)
+        return completion_stream.completion_stream(info, input, resume)
 
     @strawberry.subscription(
         description="Pulls a model into the local provider and reports progress. The download goes "

@@ -18,7 +18,7 @@ from assistant.api.connection import AFTER, FIRST, PageInfo, encode_cursor, page
 from assistant.api.context import Info
 from assistant.api.federation import SubgraphSchema, assumed_size, cost, list_size
 from assistant.api.limits import Limits
-from assistant.errors import BadUserInput, NotFound, ProviderUnavailable
+from assistant.errors import BadUserInput, NotFound, ProviderUnavailable, ReaderTooSlow
 
 SECRET = "the-secret-prompt"
 DEFAULT_ID = strawberry.ID("1")
@@ -278,6 +278,11 @@ class Subscription:
     async def refuses_later(self) -> AsyncIterator[int]:
         yield 1
         raise ProviderUnavailable("Gone.", retry_after_s=2)
+
+    @strawberry.subscription
+    async def lags(self) -> AsyncIterator[int]:
+        yield 1
+        raise ReaderTooSlow("an-id:1")
 
     @strawberry.subscription
     async def breaks(self) -> AsyncIterator[int]:

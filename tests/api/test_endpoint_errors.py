@@ -129,6 +129,20 @@ async def test_a_stream_that_fails_later_keeps_what_came_before(
 
 
 @STREAMS
+async def test_a_reader_that_is_too_slow_is_told_where_to_resume(
+    endpoint: Running, transport: Transport
+) -> None:
+    first, last = await transport(endpoint, "subscription { lags }", None)
+
+    assert first == {"data": {"lags": 1}}
+    assert only_error([last])["extensions"] == {
+        "code": "STREAM_INTERRUPTED",
+        "isRetryable": True,
+        "lastEventId": "an-id:1",
+    }
+
+
+@STREAMS
 async def test_a_defect_in_a_stream_is_masked_and_logged_once(
     endpoint: Running, transport: Transport
 ) -> None:

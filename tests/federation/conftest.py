@@ -1,21 +1,14 @@
-"""What the tests of this folder share: Node and its packages, the service, other subgraphs.
-
-Without Node these tests are skipped on a developer's machine; in CI (``CI=true``) they fail.
-"""
+"""What the tests of this folder share: Node and its packages, the service, other subgraphs."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 import shutil
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -25,6 +18,7 @@ import pytest_asyncio
 from assistant.adapters.postgres.embedded import EmbeddedPostgres
 from tests.federation.client import GraphQLClient
 from tests.federation.processes import HERE, ROOT, Program, run_node, running
+from tests.node_packages import lacking, node_with_packages
 from tests.running_service import running_service
 
 GATEWAY_SECRET = "a-secret-that-only-gateways-know"
@@ -36,7 +30,6 @@ GATEWAY_IDENTITY = {
 """What a gateway sends when no user is involved."""
 BUSY = ("busy-at-apollo", "busy-at-hive", "busy-over-sse", "busy-over-websocket")
 """Users who may make one request a minute."""
-_NEEDED_NODE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +61,10 @@ class Gateway:
         ]
 
 
-def lacking(what: str) -> NoReturn:
-    """Skip the test; in CI, where nothing may be lacking, fail it."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="session")
 def node() -> str:
     """The Node that has this folder's packages, installed once per lock file."""
-    path, npm = shutil.which("node"), shutil.which("npm")
-    if path is None or npm is None:
-        lacking(f"the gateway tests need Node >= {_NEEDED_NODE} with npm")
-    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
-    major = re.match(r"v(\d+)", version)
-    if major is None or int(major[1]) < _NEEDED_NODE:
-        lacking(f"the gateway tests need Node >= {_NEEDED_NODE}, this is {version.strip()}")
-    lock = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    stamp = HERE / "node_modules" / ".lock"
-    if not stamp.is_file() or stamp.read_text() != lock:
-        subprocess.run(
-            [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=HERE, check=True
-        )
-        stamp.write_text(lock)
-    return path
+    return node_with_packages(HERE)
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +73,7 @@ def chromium() -> str:
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path
-    lacking("the test of the page needs chromium, chromium-browser or google-chrome")
+    return lacking("the test of the page needs chromium, chromium-browser or google-chrome")
 
 
 @pytest.fixture(scope="session")

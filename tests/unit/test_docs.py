@@ -51,6 +51,7 @@ def test_the_metrics_table_names_every_metric_of_ours() -> None:
     # Gauges that the application adds are not known to an empty registry.
     assert rows - exported == {
         "assistant_running",
+        "assistant_streams",
         "assistant_provider_calls_running",
         "assistant_provider_calls_waiting",
         "assistant_circuit_state",

@@ -322,6 +322,21 @@ async def test_in_development_too_a_bad_credential_is_refused() -> None:
     assert "identifier" in await setup.refusal({"x-tenant-id": "a b"})
 
 
+async def test_in_development_what_only_stands_where_a_client_wants_a_key_is_no_credential() -> (
+    None
+):
+    placeholder = {"authorization": "Bearer sk-local"}
+    developer = Caller("default", "developer", None, EVERYTHING, is_developer=True)
+
+    assert await Setup(is_dev=True, claims=None).caller(placeholder) == developer
+    # Where JWTs are verified it could be one, and in strict mode nothing is taken for nobody.
+    await Setup(is_dev=True).refusal(placeholder)
+    await Setup(claims=None).refusal(placeholder)
+    # Beside other credentials it does not make them right.
+    refused = await Setup(is_dev=True, claims=None).refusal(placeholder | {"x-api-key": "x"})
+    assert "API key" in refused
+
+
 # ---------------------------------------------------------------- property
 
 _VALUES = st.one_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assistant.api.media_type import read_accept
+from assistant.api.media_type import accepts, read_accept
 
 GRAPHQL = "application/graphql-response+json"
 JSON = "application/json"
@@ -56,3 +56,28 @@ def test_the_best_form_of_each_kind_is_chosen(
     accepted = read_accept(header)
 
     assert (accepted.result, accepted.stream, accepted.page) == (result, stream, page)
+
+
+@pytest.mark.parametrize(
+    ("header", "is_accepted"),
+    [
+        ("", True),
+        ("*/*", True),
+        ("text/*", True),
+        ("text/event-stream", True),
+        ("Text/Event-Stream; charset=utf-8", True),
+        ("application/json, text/event-stream;q=0.1", True),
+        (CHROME, True),
+        ("application/json", False),
+        ("application/*", False),
+        ("text/event-stream;q=0", False),
+        ("*/*, text/event-stream;q=0", False),
+        ("text/event-stream;q=0, text/*;q=0.5", False),
+        ("text/event-stream;q=1, */*;q=0", True),
+        ("text/event-stream;q=nonsense", False),
+    ],
+)
+def test_the_range_that_fits_best_says_whether_a_type_is_accepted(
+    header: str, is_accepted: bool
+) -> None:
+    assert accepts(header, SSE) is is_accepted
