@@ -1,6 +1,7 @@
 # make run     a service on http://127.0.0.1:8090 with an embedded database, migrated and seeded
 # make test    the whole suite
 # make check   format, lint, types, imports, the library of prompts, schema drift
+# make sdk     the TypeScript client, built, for the examples too (Node >= 20)
 # make format  write the code as make check wants it
 # make bench   completions under load, beside a bare pass-through proxy (BENCH="--seconds 3")
 # make quality how good the builtin model, token counts, the guard of rollouts and semantic hits are
@@ -8,7 +9,7 @@
 # make clean   remove what can be made again; the database in .data stays
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check schema-check format bench quality lock clean
+.PHONY: help setup run sdk test check schema-check sdk-check format bench quality lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -55,6 +56,14 @@ setup: .venv/runtime.done $(SHARE)/embedding/model.onnx $(SHARE)/graphiql/graphi
 run: setup
 	ASSISTANT_AUTH_MODE=$${ASSISTANT_AUTH_MODE:-dev} $(BIN)/assistant serve
 
+SDK := sdk/typescript
+$(SDK)/node_modules/.package-lock.json: $(SDK)/package-lock.json
+	npm ci --prefix $(SDK) --no-audit --no-fund --loglevel=error
+	touch $@
+
+sdk: $(SDK)/node_modules/.package-lock.json
+	npm run --prefix $(SDK) --silent build
+
 test: setup .venv/dev.done
 	$(BIN)/pytest
 
@@ -64,11 +73,18 @@ check: .venv/dev.done
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/assistant prompts lint --strict
-	@$(MAKE) --no-print-directory schema-check
+	@$(MAKE) --no-print-directory schema-check sdk-check
 
 schema-check: .venv/runtime.done
 	@set -o pipefail; $(BIN)/assistant print-schema | diff -u schema.graphql - || \
 		{ echo "schema.graphql is not what the code serves: $(BIN)/assistant print-schema > schema.graphql"; exit 1; }
+
+sdk-check:
+	@if node -e 'process.exit(parseInt(process.version.slice(1)) < 20 ? 1 : 0)' 2>/dev/null; then \
+		$(MAKE) --no-print-directory sdk && npm run --prefix $(SDK) --silent check; \
+	else \
+		echo "sdk: no Node >= 20, so the TypeScript client and the examples are not checked"; \
+	fi
 
 format: .venv/dev.done
 	$(BIN)/ruff format .
@@ -76,6 +92,7 @@ format: .venv/dev.done
 
 bench: setup
 	$(BIN)/python -m tests.bench.completions $(BENCH)
+	$(BIN)/python -m tests.bench.streams $(BENCH)
 	$(BIN)/python -m tests.bench.cache_hits $(BENCH)
 	$(BIN)/python -m tests.bench.reports
 	$(BIN)/python -m tests.bench.request_limits
@@ -92,5 +109,6 @@ lock: .venv/dev.done
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		.import_linter_cache ops/graphiql/node_modules tests/federation/node_modules
+		.import_linter_cache ops/graphiql/node_modules tests/federation/node_modules \
+		tests/openai_node/node_modules $(SDK)/node_modules $(SDK)/build $(SDK)/dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
