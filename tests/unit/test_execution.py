@@ -150,10 +150,11 @@ async def test_lists_of_numbers_are_those_of_graphql_core(query: str) -> None:
 STREAM = 'subscription { completionStream(input: { text: "x" }) { __typename sequence } }'
 
 
-async def completion_stream(complete: Any) -> Any:
+async def completion_stream(complete: Any, schema: Any = None, **asked: Any) -> Any:
     services = cast(Any, SimpleNamespace(runs=Replicas({}, complete=complete, grace_s=0.0).here))
     context = Context(services, Caller("acme", "ada", None, frozenset()))
-    return await create_schema().stream(STREAM, context_value=context)
+    given = {"query": STREAM, "context_value": context} | asked
+    return await (schema or create_schema()).stream(**given)
 
 
 @pytest.mark.parametrize("last", ["null", "other", "name", "count", "colour"])
@@ -187,6 +188,28 @@ async def test_an_event_that_was_delivered_takes_no_memory() -> None:
         tracemalloc.stop()
 
     assert after - before < 100_000
+
+
+async def test_streams_of_one_document_learn_of_each_other_only_where_they_select_the_same() -> (
+    None
+):
+    schema, query = create_schema(), STREAM.replace("sequence", "sequence @skip(if: $short)")
+    query = query.replace("subscription", "subscription ($short: Boolean!)")
+
+    async def complete(_request: object, emit: Any, _id: object) -> None:
+        for _ in range(2):
+            await emit(TextDelta("word"))
+            await asyncio.sleep(0.01)
+        await asyncio.Event().wait()
+
+    selected = []
+    for short in (False, True, False):
+        asked: Any = {"query": query, "variable_values": {"short": short}}
+        async with aclosing(await completion_stream(complete, schema, **asked)) as events:
+            selected.append([set((await anext(events)).data["completionStream"]) for _ in range(2)])
+
+    long, short_one = [{"__typename", "sequence"}] * 2, [{"__typename"}] * 2
+    assert selected == [long, short_one, long]
 
 
 async def test_a_stream_that_is_closed_between_two_events_has_settled_when_it_is_closed() -> None:

@@ -197,16 +197,18 @@ class HttpResponse:
                 rest = bytes(self._pending)
                 self._pending.clear()
                 return [rest] if rest else []
+            self._received_bytes += len(data)
+            # A line is no longer than what holds it, which is all that has to be looked at of most.
+            is_long = len(self._pending) + len(data) > max_line_bytes
             head, newline, tail = data.rpartition(b"\n")
+            lines = []
             if newline:
                 lines = (bytes(self._pending) + head).split(b"\n")
-                self._pending = bytearray(tail)
-            else:
-                lines = []
-                self._pending += tail
-            self._received_bytes += len(data)
-            longest = max(len(self._pending), *map(len, lines), 0)
-            if longest > max_line_bytes or self._received_bytes > self.max_stream_bytes:
+                self._pending.clear()
+            self._pending += tail
+            if self._received_bytes > self.max_stream_bytes or (
+                is_long and max(map(len, (self._pending, *lines))) > max_line_bytes
+            ):
                 raise self.too_long("a line", max_line_bytes)
             if lines:
                 return lines
@@ -309,10 +311,14 @@ def _seconds_until(date: str | None) -> float | None:
         return None
 
 
+# What json.loads does for a text, without looking for what it may be instead.
+_decode = json.JSONDecoder().decode
+
+
 def parse_json(data: bytes) -> JsonValue:
     """What a provider sent as JSON in UTF-8. Raises ValueError where it is neither."""
     try:
-        value: JsonValue = json.loads(data.decode())
+        value: JsonValue = _decode(data.decode())
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     return value
