@@ -7,10 +7,8 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +23,7 @@ from assistant.api.event_stream import EventStream
 from assistant.api.http_request import Refused, headers_of
 from assistant.api.media_type import EVENT_STREAM, JSON, accepts
 from assistant.api.stream_events import NAMED_EVENTS, EventEncoder
-from assistant.api.stream_request import Position, StreamRequests
+from assistant.api.stream_request import StreamRequests
 from assistant.domain.completion import CompletionRequest
 from assistant.errors import AssistantError, BadUserInput, Forbidden, Unauthenticated
 
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
     from assistant.services import Services
 
 _METHODS: Final = "GET, HEAD, POST, OPTIONS"
-# How long it is looked whether a stream has anything to add, before that is taken for granted.
-_LOOK_S: Final = 0.25
 
 
 class StreamEndpoint:
@@ -102,12 +98,11 @@ class StreamEndpoint:
             return self._response(_nothing())
         if isinstance(asked, CompletionRequest):
             return self._response(runs.stream(asked))
-        if request.method == "GET" and await self._is_over(context, asked):
+        position = (context.caller, asked.completion_id, asked.after)
+        if request.method == "GET" and await runs.is_over(*position):
             # So an EventSource is told to stop: after any other end it would connect again.
             return Response(status_code=204)
-        return self._response(
-            runs.resume(context.caller, asked.completion_id, asked.after), asked.after
-        )
+        return self._response(runs.resume(*position), asked.after)
 
     def _check(self, method: str, headers: Mapping[str, str]) -> None:
         """Raises Refused for what is wrong with any request that is sent so."""
@@ -121,17 +116,6 @@ class StreamEndpoint:
             )
         if not accepts(headers.get("accept", ""), EVENT_STREAM):
             raise Refused(406, "The answer is a stream: send accept: text/event-stream.")
-
-    async def _is_over(self, context: Context, asked: Position) -> bool:
-        """Whether the stream has ended, and its client has had all of it."""
-        events = self._services.runs.resume(context.caller, asked.completion_id, asked.after)
-        try:
-            async with asyncio.timeout(_LOOK_S), aclosing(events):
-                async for _ in events:
-                    return False
-        except (TimeoutError, AssistantError):
-            return False
-        return True
 
     def _response(
         self, events: AsyncGenerator[NumberedEvent, None], after: EventId | None = None

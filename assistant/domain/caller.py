@@ -57,14 +57,12 @@ class Caller:
     def owns(self, user_id: str | None, service_id: str | None) -> bool:
         """Whether what these two of their tenant asked for is the caller's own.
 
-        A person's is theirs through whichever service they asked; what nobody of the tenant asked
-        for by name is that of callers without a name.
+        A person's is theirs through whichever service they asked. What a service asked for itself
+        is not that of the people who come through it.
         """
         if user_id is not None:
             return user_id == self.user_id
-        if service_id is not None:
-            return service_id == self.service_id
-        return self.user_id is None and self.service_id is None
+        return self.user_id is None and service_id == self.service_id
 
     def may(self, scope: Scope) -> bool:
         """Whether the caller holds ``scope``, directly or as an admin."""

@@ -54,11 +54,9 @@ class KeyOutcome(StrEnum):
 class KeyHolder:
     """The completion that has a key, and of what request (``fingerprint``, SHA-256).
 
-    ``age_s``: since when it has it. ``error`` is what it ended with, as AssistantError.to_json has
-    it, where that is its result.
+    ``error`` is what it ended with, as AssistantError.to_json has it, where that is its result.
     """
 
     completion_id: UUID
     fingerprint: bytes
-    age_s: float
     error: Mapping[str, object] | None = None

@@ -73,7 +73,8 @@ class LogPage:
     where the log does not go back so far. ``count`` is how many events of it the log has had in
     all, which is the number of the next one. ``user_id`` and ``service_id`` are who asked for the
     completion. ``is_silent``: whoever makes it has not been heard of for so long that it is gone.
-    ``is_abandoned``: it was ended by others, for that reason.
+    ``is_abandoned``: it was ended by others, for that reason; ``is_torn``: with events under numbers
+    of which the reader has had one before, which may have been another event, from its maker.
     """
 
     user_id: str | None
@@ -83,4 +84,5 @@ class LogPage:
     count: int = 0
     is_ended: bool = False
     is_abandoned: bool = False
+    is_torn: bool = False
     is_silent: bool = False

@@ -10,7 +10,7 @@ from assistant.domain.completion import CompletionRequest
 from assistant.domain.idempotency import IdempotencyKey, KeyOutcome
 from assistant.domain.ports import IdempotencyStore, Telemetry
 from assistant.domain.values import JsonValue
-from assistant.errors import AssistantError, Conflict, RequestError, error_of
+from assistant.errors import AssistantError, Conflict, UpstreamError, error_of
 from assistant.services.canonical_json import digest
 from assistant.services.run import Run
 
@@ -19,7 +19,7 @@ class Idempotency:
     """Says which completion answers a request that has a key.
 
     A key is given back where its completion came to nothing: the request was refused, or failed
-    in a way that may pass. What the model said, a failure that will not pass, and a completion that
+    in a way that may pass or be mended. What the model said, a failure that will not pass, and a completion that
     its caller stopped are results, and repeated for 24 hours.
     """
 
@@ -67,8 +67,8 @@ class Idempotency:
 
 
 def is_result(error: AssistantError) -> bool:
-    """Whether the same request would come to the same end again, and pay for it again."""
-    return not (error.is_retryable or isinstance(error, RequestError))
+    """Whether a provider would come to the same end again, and be paid for it again."""
+    return isinstance(error, UpstreamError) and not error.is_retryable
 
 
 def fingerprint_of(request: CompletionRequest) -> bytes:

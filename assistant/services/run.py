@@ -18,7 +18,9 @@ from assistant.domain.completion import (
     CompletionFailed,
     CompletionFinished,
     CompletionRequest,
+    CompletionStatus,
     ProgressEvent,
+    ReasoningDelta,
     StreamEvent,
     TextDelta,
 )
@@ -39,8 +41,9 @@ log = structlog.get_logger(__name__)
 _LONGEST_DELTA = 1_000
 # After so many events without a reader's turn, readers and connections get one.
 _UNREAD_EVENTS = 64
-# What is kept in memory of what the replay log has: who is further behind reads it there.
+# What is kept in memory of what the replay log has, at least: who is further behind reads it there.
 _KEPT_EVENTS = 512
+_KEPT_CHARACTERS = 65_536
 
 
 class Complete(Protocol):
@@ -94,6 +97,7 @@ class Run:
         self._on_end = on_end
         self._events: list[StreamEvent] = []
         self._first = 0  # the number of the first of them
+        self._characters = 0  # in them
         self._fixed = 0  # of how many no more can change: somebody has read them
         self._has_ended = False
         self._unread = 0
@@ -114,7 +118,7 @@ class Run:
             emit = self._emit if emits else discard
             self.completion = await complete(request, emit, self.id)
         except asyncio.CancelledError:
-            # Only ``stop`` cancels. It has settled by now, perhaps even as a success.
+            # Only ``stop`` cancels. It has settled by now.
             await self._find_out_what_was_stopped()
         except AssistantError as error:
             self.error = error
@@ -133,6 +137,16 @@ class Run:
         self._task.add_done_callback(lambda _task: do())
 
     async def _find_out_what_was_stopped(self) -> None:
+        settled: Completion | None = None
+        with suppress(AssistantError):
+            settled = await self._find_settled()
+        status = settled.status if settled else None
+        # Who stops it while it is settled comes too late: the answer is there, and is paid for.
+        if status is CompletionStatus.SUCCEEDED or (
+            status is CompletionStatus.CANCELLED and self._stop is Stop.ASKED
+        ):
+            self.completion = settled
+            return
         match self._stop:
             case Stop.ABANDONED:
                 self.error = StreamInterrupted(
@@ -143,13 +157,8 @@ class Run:
                     "The replica that made this completion was stopped. Ask again."
                 )
             case _:
-                with suppress(AssistantError):
-                    self.completion = await self._find_settled()
-                if self._stop is not Stop.ASKED or self.completion is None:
-                    self.completion = None
-                    self.error = CompletionCancelled("The completion was cancelled.")
-        if self.error is not None:
-            self.error.completion_id = self.id
+                self.error = CompletionCancelled("The completion was cancelled.")
+        self.error.completion_id = self.id
 
     def _end_now(self) -> None:
         """Tell of the end; once, also where it was cancelled before it had begun."""
@@ -178,8 +187,10 @@ class Run:
             last = self._events[-1]
             if isinstance(last, TextDelta) and len(last.text) + len(event.text) <= _LONGEST_DELTA:
                 self._events[-1] = TextDelta(last.text + event.text)
+                self._characters += len(event.text)
                 return
         self._events.append(event)
+        self._characters += _length(event)
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():
@@ -254,15 +265,20 @@ class Run:
             self._patience = None
 
     async def _leave(self) -> None:
-        """Where that was the last one, wait for another, and where nobody comes, stop."""
         self._readers -= 1
+        self.let_go()
+        if not (self._readers or self._grace_s):
+            await self.stop(Stop.LEFT)
+
+    def let_go(self) -> None:
+        """Where nobody reads it, wait for somebody who does; where nobody comes, stop."""
         if self._readers or self._has_ended:
             return
         if self._grace_s:
             self._last_read_at = self._loop.time()
             self._be_patient()
         else:
-            await self.stop(Stop.LEFT)
+            self._begin_to_stop(Stop.LEFT)
 
     def _be_patient(self) -> None:
         self._patience = self._loop.call_at(self._last_read_at + self._grace_s, self._lose_patience)
@@ -305,12 +321,23 @@ class Run:
         return first, [_as_logged(event) for event in self._events[first - self._first :]]
 
     def was_logged(self, count: int) -> None:
-        # Not at each: what is in front moves up.
+        # Half of it at once: what is in front moves up.
         if len(self._events) > 2 * _KEPT_EVENTS:
-            forgotten = min(count, self._count - _KEPT_EVENTS) - self._first
-            if forgotten > 0:
-                del self._events[:forgotten]
-                self._first += forgotten
+            self._forget(min(count, self._count - _KEPT_EVENTS))
+        if self._characters > 2 * _KEPT_CHARACTERS:
+            kept, start = 0, self._count
+            while start > self._first and kept < _KEPT_CHARACTERS:
+                start -= 1
+                kept += _length(self._events[start - self._first])
+            self._forget(min(count, start))
+
+    def _forget(self, first: int) -> None:
+        """Keep the events from number ``first`` on."""
+        if first > self._first:
+            forgotten = self._events[: first - self._first]
+            del self._events[: len(forgotten)]
+            self._characters -= sum(map(_length, forgotten))
+            self._first = first
 
     def was_followed(self) -> None:
         self._last_read_at = self._loop.time()
@@ -320,6 +347,11 @@ class Run:
 
     def cancel(self) -> None:
         self._begin_to_stop(Stop.ASKED)
+
+
+def _length(event: StreamEvent) -> int:
+    """The characters of its text."""
+    return len(event.text) if isinstance(event, TextDelta | ReasoningDelta) else 0
 
 
 def _as_logged(event: StreamEvent) -> LoggedEvent:

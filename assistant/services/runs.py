@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, suppress
+from itertools import count
 from uuid import UUID
 
 from assistant.domain.caller import Caller, Scope
@@ -16,7 +17,6 @@ from assistant.domain.completion import (
     CompletionStatus,
     StreamEvent,
 )
-from assistant.domain.idempotency import check_idempotency_key
 from assistant.domain.ports import Clock, CompletionStore, StreamLog, Telemetry
 from assistant.domain.stream import EventId, NumberedEvent, Resumption
 from assistant.errors import (
@@ -34,9 +34,13 @@ from assistant.services.replay import retold
 from assistant.services.run import Complete, Run, Stop, failed
 from assistant.services.stream_following import NotLogged, StreamFollowing, not_found
 
-# How long another replica may take to stop a completion, and how often it is looked.
+# How long another replica may take to stop a completion, how often it is looked, and after how many
+# looks it is told again.
 _STOP_TIMEOUT_S = 5.0
 _STOP_LOOK_S = 0.05
+_STOP_LOOKS = 20
+# A database that does not answer must not keep the process alive.
+_CLOSE_TIMEOUT_S = 5.0
 
 
 class _CameToNothing(Exception):
@@ -90,9 +94,9 @@ class Runs:
         instead_of: UUID | None = None
         while True:
             id_ = self._clock.new_id()
-            holder = await self._idempotency.claim(request, id_, instead_of)
-            if holder == id_:
-                return await self._begin(request, id_, is_kept=True).result()
+            holder = await self._claim(request, id_, instead_of)
+            if isinstance(holder, Run):
+                return await holder.result()
             try:
                 return await self._result(request, holder)
             except _CameToNothing:
@@ -106,7 +110,7 @@ class Runs:
         The last one is CompletionFinished or CompletionFailed: expected failures are data. It goes
         on for the grace when this is closed; where it does not survive, it is settled by then.
 
-        Raises: ReaderTooSlow.
+        Raises: ReaderTooSlow; StreamUnreadable where it has joined one that cannot be read on.
         """
         sequence, id_ = 0, self._clock.new_id()
         if _is_keyed(request):
@@ -124,6 +128,9 @@ class Runs:
             self._telemetry.reader_dropped()
             raise
         except AssistantError as error:
+            if sequence and isinstance(error, StorageUnavailable):
+                # It goes on, and has something else under the number that this would have.
+                raise StreamUnreadable(str(EventId(id_, sequence - 1))) from error
             error.completion_id = error.completion_id or id_
             yield NumberedEvent(error.completion_id, sequence, failed(error))
 
@@ -132,9 +139,9 @@ class Runs:
     ) -> AsyncGenerator[NumberedEvent, None]:
         instead_of: UUID | None = None
         while True:
-            holder = await self._idempotency.claim(request, id_, instead_of)
-            if holder == id_:
-                events = self._begin(request, id_, emits=True, is_kept=True).read(-1)
+            holder = await self._claim(request, id_, instead_of, emits=True)
+            if isinstance(holder, Run):
+                events, holder = holder.read(-1), id_
             else:
                 events = self._join(request, holder)
             try:
@@ -144,6 +151,28 @@ class Runs:
                 return
             except _CameToNothing:
                 instead_of = holder
+
+    async def _claim(
+        self, request: CompletionRequest, id_: UUID, instead_of: UUID | None, *, emits: bool = False
+    ) -> Run | UUID:
+        """A run of its own where ``request`` has its key now; else the completion that has it.
+
+        Who leaves meanwhile may have the key already. It is begun all the same, and has its grace:
+        whoever asks again finds it, and does not wait for one that never began.
+        """
+
+        async def claim() -> Run | UUID:
+            holder = await self._idempotency.claim(request, id_, instead_of)
+            if holder != id_:
+                return holder
+            return self._begin(request, id_, emits=emits, is_kept=True)
+
+        claiming = asyncio.create_task(claim())
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            claiming.add_done_callback(_let_go)
+            raise
 
     def _begin(
         self,
@@ -189,6 +218,9 @@ class Runs:
 
     async def _result(self, request: CompletionRequest, holder: UUID) -> Completion:
         """What the completion ``holder`` came or comes to. Raises: as ``_join``, and its error."""
+        run = await self._find_here(holder)
+        if run is not None:
+            return await run.result()
         last: StreamEvent | None = None
         async with aclosing(self._join(request, holder)) as events:
             async for numbered in events:
@@ -208,9 +240,7 @@ class Runs:
 
         Raises: _CameToNothing where it had ended without a result when it was looked for.
         """
-        if holder not in self._running:
-            await asyncio.sleep(0)  # who has claimed the key a moment ago begins now
-        run = self._running.get(holder)
+        run = await self._find_here(holder)
         if run is not None and run.has(0):
             async with aclosing(run.read(-1)) as events:
                 async for event in events:
@@ -225,6 +255,12 @@ class Runs:
         except NotLogged as unknown:
             for event in _as_known(holder, unknown.completion):
                 yield event
+
+    async def _find_here(self, holder: UUID) -> Run | None:
+        """The completion that has a key, where it is made in this process."""
+        if holder not in self._running:
+            await asyncio.sleep(0)  # who has claimed the key a moment ago begins now
+        return self._running.get(holder)
 
     # -------------------------------------------------------------------- taking up, stopping
 
@@ -261,6 +297,15 @@ class Runs:
             self._telemetry.stream_resumed(Resumption.REFUSED)
             error.completion_id = completion_id
             yield NumberedEvent(completion_id, sequence, failed(error))
+
+    async def is_over(self, caller: Caller, completion_id: UUID, after: EventId | None) -> bool:
+        """Whether the caller's stream has ended, and has nothing after ``after``. Never raises."""
+        run = self._running.get(completion_id)
+        if after is None or (run is not None and not run.is_ended):
+            return False
+        with suppress(AssistantError):
+            return await self._following.is_over(caller, completion_id, after.sequence)
+        return False
 
     async def _events(
         self, caller: Caller, completion_id: UUID, after: int
@@ -303,22 +348,24 @@ class Runs:
             if not (caller.may(Scope.ADMIN) or run.is_of(caller)):
                 raise not_found()
             await run.stop(Stop.ASKED)
-            return await self._find(caller, completion_id)
+            return _shown(await self._find(caller, completion_id))
         completion = await self._find(caller, completion_id)
         if completion is not None and completion.status is not CompletionStatus.RUNNING:
-            return completion
+            return _shown(completion)
         if completion is None and not await self._following.is_made_elsewhere(
             caller, completion_id
         ):
             raise not_found()
-        await self._log.cancel(caller.tenant_id, completion_id)
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIMEOUT_S):
-                while True:
+                for look in count():
+                    if look % _STOP_LOOKS == 0:
+                        # Again and again: a replica that has lost its listener hears nothing.
+                        await self._log.cancel(caller.tenant_id, completion_id)
                     await asyncio.sleep(_STOP_LOOK_S)
                     completion = await self._find(caller, completion_id)
                     if completion and completion.status is not CompletionStatus.RUNNING:
-                        return completion
+                        return _shown(completion)
         raise StorageUnavailable(
             "The replica that makes it does not answer. It is settled for it within two minutes.",
             retry_after_s=60.0,
@@ -331,17 +378,27 @@ class Runs:
             run.cancel()
 
     async def close(self) -> None:
-        """Stop whatever still runs, and tell its readers."""
-        await asyncio.gather(*[run.stop(Stop.SHUTDOWN) for run in self._running.values()])
+        """Stop whatever still runs, and tell its readers; as much as a few seconds allow."""
+        stopping = [
+            asyncio.ensure_future(run.stop(Stop.SHUTDOWN)) for run in self._running.values()
+        ]
+        if stopping:
+            await asyncio.wait(stopping, timeout=_CLOSE_TIMEOUT_S)
 
     async def _find(self, caller: Caller, completion_id: UUID) -> Completion | None:
+        """The caller's completion, also one that was refused before a model was chosen."""
         found = await self._store.find_completions(caller.tenant_id, [completion_id])
         completion = found.get(completion_id)
-        if completion is None or not completion.model:
+        if completion is None:
             return None
         owner = completion.caller
         is_theirs = caller.may(Scope.ADMIN) or caller.owns(owner.user_id, owner.service_id)
         return completion if is_theirs else None
+
+
+def _shown(completion: Completion | None) -> Completion | None:
+    """None where no model was asked: there is usage of it, but nothing to show."""
+    return completion if completion is not None and completion.model else None
 
 
 def _is_keyed(request: CompletionRequest) -> bool:
@@ -349,10 +406,18 @@ def _is_keyed(request: CompletionRequest) -> bool:
     if request.idempotency_key is None or not request.caller.may(Scope.COMPLETE):
         return False
     try:
-        check_idempotency_key(request.idempotency_key)
+        request.check()  # of what cannot be carried there is no fingerprint either
     except BadUserInput:
         return False
     return True
+
+
+def _let_go(claiming: asyncio.Task[Run | UUID]) -> None:
+    if claiming.cancelled() or claiming.exception() is not None:
+        return  # who would be told has left
+    holder = claiming.result()
+    if isinstance(holder, Run):
+        holder.let_go()
 
 
 def _as_known(holder: UUID, completion: Completion | None) -> Iterator[NumberedEvent]:

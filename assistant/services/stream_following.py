@@ -24,7 +24,7 @@ from assistant.errors import (
     ResumeExpired,
     StreamInterrupted,
 )
-from assistant.services.replay import text_after, text_deltas
+from assistant.services.replay import retold, text_after, text_deltas
 from assistant.services.run import failed
 
 # So many looks in a row at a silent maker, and it is taken for dead.
@@ -72,6 +72,10 @@ class StreamFollowing:
                     continue
                 if not caller.owns(page.user_id, page.service_id):
                     raise not_found()
+                if page.is_torn:
+                    # It broke off before what this reader had heard from its maker itself.
+                    yield NumberedEvent(completion_id, position, interrupted(completion_id))
+                    return
                 if page.events and page.first > position:
                     raise ResumeExpired(
                         "The stream is no longer kept from that event on. Its result is, where it "
@@ -82,10 +86,6 @@ class StreamFollowing:
                     yield NumberedEvent(completion_id, position, told)
                     position += 1
                 if page.is_ended:
-                    if page.is_abandoned and page.count <= after + 1:
-                        # It broke off before what this reader had heard from its maker itself: also
-                        # where that has the number that the end has in the log.
-                        yield NumberedEvent(completion_id, position, interrupted(completion_id))
                     return
                 silent_looks = silent_looks + 1 if page.is_silent else 0
                 if silent_looks >= _SILENT_LOOKS:
@@ -94,19 +94,22 @@ class StreamFollowing:
     async def came_to_nothing(self, caller: Caller, completion_id: UUID) -> bool:
         """Whether it has ended without a result, also where its maker has died just now.
 
+        It is one that a key has been given to: it has begun, or is about to.
+
         Raises: as ``follow``.
         """
-        silent_looks, looks_in_vain = 0, 0
+        silent_looks, looks_in_vain, is_abandoned = 0, 0, False
         pages = self._log.follow(caller.tenant_id, completion_id, _PAST_THE_END)
         async with aclosing(pages):
             async for page in pages:
                 if page is None:
                     looks_in_vain += 1
-                    await self._require_patience(caller, completion_id, looks_in_vain)
+                    await self._require_patience(caller, completion_id, looks_in_vain, has_key=True)
                     continue
                 if not caller.owns(page.user_id, page.service_id):
                     raise not_found()
                 if page.is_ended:
+                    is_abandoned = page.is_abandoned
                     break
                 if not page.is_silent:
                     return False
@@ -114,15 +117,39 @@ class StreamFollowing:
                 if silent_looks >= _SILENT_LOOKS:
                     await self._abandon(caller, completion_id, page)
         completion = await self.find_completion(caller, completion_id)
-        return completion is None or completion.status not in _RESULTS
+        if completion is None or completion.status not in _RESULTS:
+            return True
+        if is_abandoned:
+            # It was settled after all, by one that had been taken for dead.
+            events = await self._all_events(caller, completion_id)
+            if not (events and isinstance(events[-1], Settled)):
+                raise NotLogged(completion)
+        return False
 
-    async def is_made_elsewhere(self, caller: Caller, completion_id: UUID) -> bool:
-        """Whether the log has a stream of the caller's, or of their tenant for administrators."""
+    async def is_over(self, caller: Caller, completion_id: UUID, after: int) -> bool:
+        """Whether the log has the end of the caller's stream, and nothing after event ``after``."""
         pages = self._log.follow(caller.tenant_id, completion_id, _PAST_THE_END)
         async with aclosing(pages):
             async for page in pages:
-                return page is not None and (
-                    caller.may(Scope.ADMIN) or caller.owns(page.user_id, page.service_id)
+                return (
+                    page is not None
+                    and caller.owns(page.user_id, page.service_id)
+                    and page.is_ended
+                    and page.count <= after + 1
+                )
+        return False
+
+    async def is_made_elsewhere(self, caller: Caller, completion_id: UUID) -> bool:
+        """Whether the log has a stream of the caller's that has not ended, or of their tenant for
+        administrators.
+        """
+        pages = self._log.follow(caller.tenant_id, completion_id, _PAST_THE_END)
+        async with aclosing(pages):
+            async for page in pages:
+                return (
+                    page is not None
+                    and not page.is_ended
+                    and (caller.may(Scope.ADMIN) or caller.owns(page.user_id, page.service_id))
                 )
         return False
 
@@ -135,12 +162,17 @@ class StreamFollowing:
         owner = completion.caller
         return completion if caller.owns(owner.user_id, owner.service_id) else None
 
-    async def _require_patience(self, caller: Caller, completion_id: UUID, looks: int) -> None:
+    async def _require_patience(
+        self, caller: Caller, completion_id: UUID, looks: int, *, has_key: bool = False
+    ) -> None:
         """Raises NotLogged unless the log may hear of it yet, after so many looks in vain."""
         completion = await self.find_completion(caller, completion_id)
         if completion is None:
+            # How old the id is says nothing of when it was given the key, let alone by whose clock.
             asked_at = find_time(completion_id)
-            may_come = asked_at is not None and self._clock.now() - asked_at < _FIRST_WRITE
+            may_come = has_key or (
+                asked_at is not None and self._clock.now() - asked_at < _FIRST_WRITE
+            )
         else:
             # Whoever makes it writes it down anew where the database has lost it, and may not have
             # written what it came to a moment ago.
@@ -167,18 +199,23 @@ class StreamFollowing:
         completion = await self.find_completion(caller, completion_id)
         events: Sequence[LoggedEvent] = [interrupted(completion_id)]
         if completion is not None and completion.status is CompletionStatus.SUCCEEDED:
-            told = text_after(await self._all_events(caller, completion_id))
-            if completion.text.startswith(told):
+            said = await self._all_events(caller, completion_id)
+            if said == []:
+                events = [*retold(completion), Settled()]
+            elif said and completion.text.startswith(told := text_after(said)):
                 events = [*text_deltas(completion.text.removeprefix(told)), Settled()]
         await self._log.abandon(caller.tenant_id, completion_id, page.count, events)
 
-    async def _all_events(self, caller: Caller, completion_id: UUID) -> list[LoggedEvent]:
+    async def _all_events(self, caller: Caller, completion_id: UUID) -> list[LoggedEvent] | None:
+        """All that the log has; None where it has lost the beginning."""
         events: list[LoggedEvent] = []
         pages = self._log.follow(caller.tenant_id, completion_id, -1)
         async with aclosing(pages):
             async for page in pages:
-                events += page.events if page else ()
-                if page is None or len(events) >= page.count:
+                if page is None or (page.events and page.first > len(events)):
+                    return None
+                events += page.events
+                if not page.events or len(events) >= page.count:
                     break
         return events
 

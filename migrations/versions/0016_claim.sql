@@ -1,8 +1,7 @@
 -- As whoever calls, who takes on the tenant of each row in turn. In the order of the keys: those who
 -- claim the same ones wait for each other, and never both.
 CREATE FUNCTION public.assistant_claim_keys(claims json)
-RETURNS TABLE (
-    place integer, completion_id uuid, fingerprint bytea, age_s double precision, error json)
+RETURNS TABLE (place integer, completion_id uuid, fingerprint bytea, error json)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -26,8 +25,7 @@ BEGIN
            OR k.created_at <= clock_timestamp() - interval '24 hours';
         -- It is there, and locked: what is in conflict is locked even where it stays as it is.
         RETURN QUERY
-            SELECT claim.place, k.completion_id, k.fingerprint,
-                   extract(epoch FROM clock_timestamp() - k.created_at)::double precision, k.error
+            SELECT claim.place, k.completion_id, k.fingerprint, k.error
             FROM public.idempotency_keys AS k
             WHERE k.tenant_id = claim.tenant_id AND k.owner = claim.owner AND k.key = claim.key;
     END LOOP;

@@ -70,6 +70,10 @@ class FakeRuns:
         self.resumed.append((caller, completion_id, after))
         return self._read(0 if after is None else after.sequence + 1)
 
+    async def is_over(self, caller: Caller, completion_id: UUID, after: EventId | None) -> bool:
+        goes_on = self.hangs or self.floods or self.error is not None
+        return after is not None and after.sequence + 1 >= len(self.events) and not goes_on
+
     async def _read(self, start: int) -> AsyncGenerator[NumberedEvent, None]:
         self.open += 1
         try:

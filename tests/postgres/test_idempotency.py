@@ -63,7 +63,6 @@ async def test_a_free_key_is_had_by_who_claims_it_and_by_nobody_else(
     same = await there.claim(a_key(), first, FINGERPRINT)
 
     assert (holder.completion_id, holder.fingerprint, holder.error) == (first, FINGERPRINT, None)
-    assert 0 <= holder.age_s < 5
     for each in (again, same):
         assert (each.completion_id, each.fingerprint) == (first, FINGERPRINT)
 
@@ -142,8 +141,6 @@ async def test_after_a_day_it_is_free_again(here: PostgresIdempotency, urls: Dat
 
     holder = await here.claim(a_key(), second, b"g" * 32)
 
-    assert holder == KeyHolder(second, b"g" * 32, holder.age_s)
-    assert holder.age_s < 5
     assert await claims(here, a_key()) == second
 
 

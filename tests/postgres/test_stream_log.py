@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sys
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -368,10 +369,30 @@ async def test_a_maker_that_is_killed_is_noticed_and_its_stream_ended_once(
     *deltas, end = await here.read(stream)
     assert deltas == [(n, TextDelta(f"{n}")) for n in range(known)]
     assert end == (known, interrupted())
-    # Who had heard more of it from its maker itself finds that it broke off before.
-    page = await here.look(stream, known + 3)
-    assert page is not None and page.is_ended and page.is_abandoned
-    assert (page.events, page.count) == ([], known + 1)
+    # Who had heard more of it from its maker itself finds that it broke off before; so does who
+    # has an event under the number of the end.
+    for after in (known, known + 3):
+        page = await here.look(stream, after)
+        assert page is not None and page.is_ended and page.is_abandoned and page.is_torn
+        assert (page.events, page.count) == ([], known + 1)
+    page = await here.look(stream, known - 1)
+    assert page is not None and page.is_abandoned and not page.is_torn
+
+
+async def test_who_has_a_number_of_an_end_that_others_wrote_may_have_another_event(
+    here: Replica, there: Replica, urls: DatabaseUrls
+) -> None:
+    stream = AStream(TextDelta("one"))
+    here.log.keep(stream)
+    await until(lambda: stream.is_written)
+    await here.freeze()
+    await silence(urls)
+    end: list[LoggedEvent] = [TextDelta("two "), TextDelta("three"), Settled()]
+    assert await there.log.abandon("acme", stream.id, 1, end)
+
+    pages = [await there.look(stream, after) for after in range(-1, 5)]
+
+    assert [page is not None and page.is_torn for page in pages] == [False] * 2 + [True] * 4
 
 
 async def test_a_stream_is_not_taken_from_who_lives_or_has_said_more(
@@ -660,3 +681,21 @@ async def test_many_streams_are_forgotten_in_batches(
 
     assert sum(int(line.split()[1]) for line in said) == 1_200
     assert await rows(urls, "SELECT count(*) FROM stream_events") == [(0,)]
+
+
+async def test_streams_that_an_outage_ends_are_not_kept_without_bound() -> None:
+    log = PostgresStreamLog(Database("postgresql://nobody@127.0.0.1:9/nowhere"))
+    streams = [AStream(TextDelta("x"), ends=True) for _ in range(3_000)]
+    kept = [weakref.ref(stream) for stream in streams]
+    for stream in streams:
+        log.keep(stream)
+    del stream
+    streams.clear()
+
+    work = asyncio.create_task(log.keep_streams())
+    try:
+        await until(lambda: sum(each() is not None for each in kept) <= 1_000)
+    finally:
+        work.cancel()
+        await asyncio.wait([work])
+        await log.close()

@@ -24,9 +24,16 @@ class FakeStreamLog:
     written: dict[UUID, list[LoggedEvent]] = field(default_factory=dict)
     owners: dict[UUID, tuple[str, str | None, str | None]] = field(default_factory=dict)
     ended: set[UUID] = field(default_factory=set)
-    abandoned: set[UUID] = field(default_factory=set)
+    abandoned: dict[UUID, int] = field(default_factory=dict)
+    """Which were ended by others, and the number of the first event of that end."""
+    firsts: dict[UUID, int] = field(default_factory=dict)
+    """From which event on it has a stream, where that is not the first."""
     silent: set[UUID] = field(default_factory=set)
     cancelled: list[tuple[str, UUID]] = field(default_factory=list)
+    outage: Exception | None = None
+    """What readers are told instead of anything."""
+    deaf_to: int = 0
+    """How many of the notices to stop something get lost."""
     is_followed: bool = True
     """Whether makers are told that somebody follows."""
 
@@ -56,10 +63,16 @@ class FakeStreamLog:
         self.write()
         self.silent.add(id_)
 
+    def forget(self, id_: UUID, count: int) -> None:
+        """Lose the first ``count`` events, as a log that was lost and written anew."""
+        self.firsts[id_] = count
+
     async def follow(
         self, tenant_id: str, completion_id: UUID, after: int
     ) -> AsyncGenerator[LogPage | None, None]:
         while True:
+            if self.outage:
+                raise self.outage
             self.write()
             owner = self.owners.get(completion_id)
             if owner is None or owner[0] != tenant_id:
@@ -69,21 +82,23 @@ class FakeStreamLog:
             if self.is_followed and completion_id in self.kept:
                 self.kept[completion_id].was_followed()
             events = self.written[completion_id]
-            news = tuple(events[after + 1 :])
+            first = max(after + 1, self.firsts.get(completion_id, 0))
+            news = tuple(events[first:])
             is_ended = completion_id in self.ended
             yield LogPage(
                 user_id=owner[1],
                 service_id=owner[2],
-                first=after + 1,
+                first=first,
                 events=news,
                 count=len(events),
                 is_ended=is_ended,
                 is_abandoned=completion_id in self.abandoned,
+                is_torn=is_ended and self.abandoned.get(completion_id, after + 1) <= after,
                 is_silent=completion_id in self.silent,
             )
             if is_ended:
                 return
-            after += len(news)
+            after = first + len(news) - 1
             await asyncio.sleep(LOOK_S)
 
     async def abandon(
@@ -94,12 +109,12 @@ class FakeStreamLog:
             return False
         written += events
         self.ended.add(completion_id)
-        self.abandoned.add(completion_id)
+        self.abandoned[completion_id] = first
         return True
 
     async def cancel(self, tenant_id: str, completion_id: UUID) -> None:
         self.cancelled.append((tenant_id, completion_id))
-        if completion_id in self.kept:
+        if completion_id in self.kept and len(self.cancelled) > self.deaf_to:
             self.kept[completion_id].cancel()
 
 
@@ -119,7 +134,7 @@ class FakeIdempotencyStore:
         await asyncio.sleep(0)
         holder = self.holders.get(key)
         if holder is None or holder.completion_id == instead_of:
-            holder = self.holders[key] = KeyHolder(completion_id, fingerprint, 0.0)
+            holder = self.holders[key] = KeyHolder(completion_id, fingerprint)
         return holder
 
     async def keep_error(

@@ -146,3 +146,22 @@ async def test_flushing_waits_for_everything_submitted() -> None:
 
 async def test_flushing_when_nothing_waits_returns() -> None:
     await asyncio.wait_for(GroupCommit(Disk().write).flush(), timeout=0.1)
+
+
+async def test_everybody_has_an_outage_of_their_own_to_write_their_completion_into() -> None:
+    disk = Disk()
+    disk.outages = 1
+    disk.may_write.clear()
+    group = GroupCommit(disk.write)
+    first = asyncio.create_task(group.submit(1))
+    await settle()
+    disk.may_write.set()
+    await asyncio.gather(first, return_exceptions=True)
+    disk.outages = 1
+
+    failures = await asyncio.gather(
+        *[group.submit(number) for number in range(3)], return_exceptions=True
+    )
+
+    assert all(isinstance(failure, StorageUnavailable) for failure in failures)
+    assert len({id(failure) for failure in failures}) == 3

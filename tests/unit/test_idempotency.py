@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,9 +15,12 @@ from assistant.domain.completion import (
     CompletionFailed,
     CompletionFinished,
     CompletionStatus,
+    FinishReason,
+    GenerationFinished,
     GenerationParameters,
     TextDelta,
 )
+from assistant.domain.idempotency import KeyHolder
 from assistant.errors import (
     AssistantError,
     BadUserInput,
@@ -25,10 +29,13 @@ from assistant.errors import (
     Forbidden,
     ProviderRejected,
     ProviderUnavailable,
+    StorageUnavailable,
     StreamInterrupted,
+    StreamUnreadable,
 )
 from assistant.services.idempotency import fingerprint_of
 from tests.unit.asking import Turns
+from tests.unit.fake_streams import LOOK_S
 from tests.unit.fakes import ALICE, FakeProvider, answering, statuses
 from tests.unit.replicas import Replicas, all_of, end_of, take, text_of
 from tests.unit.test_runs import EVE, WORDS, talking, until
@@ -36,6 +43,14 @@ from tests.unit.world import request_of
 
 KEY = "order-4711"
 KEYED = request_of(idempotency_key=KEY)
+DONE = (GenerationFinished(FinishReason.STOP, 7, 1),)
+
+
+def nested(levels: int) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for _ in range(levels):
+        document = {"a": document}
+    return document
 
 
 async def test_a_retry_is_free_and_gives_the_first_result() -> None:
@@ -273,3 +288,107 @@ def test_the_fingerprint_is_of_what_is_asked_and_of_nothing_else() -> None:
         of(model="ollama/a"),
     ]
     assert len({first, *others}) == 6
+
+
+@pytest.mark.parametrize("stop", ["left", "shutdown"])
+async def test_an_answer_that_was_settled_as_it_was_stopped_is_not_paid_for_again(
+    stop: str,
+) -> None:
+    replicas = Replicas({"ollama/a": answering("x")}, grace_s=0.0 if stop == "left" else 30.0)
+    replicas.world.store.settle_delay_s = 0.05
+    events = replicas.here.stream(KEYED)
+    started = [await anext(events), await anext(events)]
+    if stop == "shutdown":
+        await replicas.here.close()
+    await events.aclose()
+
+    again = await replicas.there.complete(KEYED)
+
+    assert (again.id, again.text) == (started[0].completion_id, "x")
+    assert replicas.calls == 1
+
+
+async def test_a_key_whose_claim_took_long_belongs_to_who_has_it() -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    claim = replicas.keys.claim
+
+    async def slowly(*claimed: Any) -> KeyHolder:
+        holder = await claim(*claimed)
+        if replicas.world.clock.time.year != 2027:
+            replicas.world.clock.time = replicas.world.clock.time.replace(year=2027)
+            await asyncio.sleep(LOOK_S)  # it is durable, and its answer on the way
+        return holder
+
+    replicas.keys.claim = slowly  # type: ignore[method-assign]
+    first = asyncio.create_task(all_of(replicas.here.stream(KEYED)))
+    await until(lambda: bool(replicas.keys.holders))
+
+    second = await all_of(replicas.there.stream(KEYED))
+
+    assert second == await first
+    assert replicas.calls == 1
+
+
+@pytest.mark.parametrize("fields", [{"text": "\ud800"}, {"metadata": {"a": nested(900)}}])
+async def test_a_request_that_nothing_can_carry_is_told_so_with_a_key_as_well(
+    fields: dict[str, Any],
+) -> None:
+    replicas = Replicas({"ollama/a": answering("x")})
+
+    (event,) = await all_of(replicas.here.stream(replace(KEYED, **fields)))
+
+    assert isinstance(event.event, CompletionFailed)
+    assert event.event.code is ErrorCode.BAD_USER_INPUT
+    assert not replicas.keys.holders
+
+
+async def test_who_has_joined_a_stream_that_cannot_be_read_on_is_told_of_no_end() -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    events = replicas.here.stream(KEYED)
+    first = [await anext(events), await anext(events)]
+    joined = replicas.there.stream(KEYED)
+    had = [await anext(joined)]
+    replicas.log.outage = StorageUnavailable("away")
+
+    with pytest.raises(StreamUnreadable) as caught:
+        async for event in joined:
+            had.append(event)
+
+    assert caught.value.last_event_id == str(had[-1].id)
+    first += await all_of(events)
+    assert had == first[: len(had)]
+    assert isinstance(end_of(first), CompletionFinished)
+
+
+async def test_what_was_settled_by_one_that_was_taken_for_dead_is_found_in_the_ledger() -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    events = replicas.here.stream(KEYED)
+    before = [await anext(events), await anext(events)]
+    id_ = before[0].completion_id
+    replicas.log.stop_writing(id_)
+    await all_of(replicas.there.resume(ALICE, id_, before[-1].id))  # who ends it
+    await all_of(events)
+
+    again = await replicas.there.complete(KEYED)
+
+    assert (again.id, again.text) == (id_, "".join(WORDS))
+    assert replicas.calls == 1
+
+
+async def test_who_waits_for_a_whole_answer_that_is_made_here_needs_no_log() -> None:
+    words = [f"{number:04} " * 200 for number in range(1_500)]  # too long to be joined
+    replicas = Replicas({"ollama/a": FakeProvider([*map(TextDelta, words), 0.3, *DONE])})
+    events = replicas.here.stream(KEYED)
+    started = await anext(events)
+
+    def is_written() -> bool:
+        replicas.log.write()
+        return len(replicas.log.written[started.completion_id]) > len(words)
+
+    await until(is_written)
+    replicas.log.outage = StorageUnavailable("away")
+
+    answer = await replicas.here.complete(KEYED)
+
+    assert answer.text == "".join(words)
+    await events.aclose()

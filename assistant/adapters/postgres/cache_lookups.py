@@ -7,11 +7,12 @@ request alone waits for nothing, and many share a few round trips.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from assistant.errors import StorageUnavailable
+from assistant.errors import AssistantError, StorageUnavailable
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -128,4 +129,5 @@ class Lookups(Generic[_Item, _Result]):
 def _fail(group: Sequence[tuple[_Item, asyncio.Future[_Result]]], error: Exception) -> None:
     for _, answer in group:
         if not answer.done():
-            answer.set_exception(error)
+            # One of their own: who catches it writes into it whose completion it ended.
+            answer.set_exception(copy.copy(error) if isinstance(error, AssistantError) else error)

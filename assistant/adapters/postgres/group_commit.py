@@ -7,6 +7,7 @@ alone waits for nothing, and a thousand share a few commits: the running commit 
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -89,7 +90,8 @@ class GroupCommit(Generic[_Item]):
                 return
             for _, written in group:
                 if not written.done():
-                    written.set_exception(error)
+                    # One of their own: who catches it writes into it whose completion it ended.
+                    written.set_exception(copy.copy(error) if len(group) > 1 else error)
         else:
             for _, written in group:
                 if not written.done():

@@ -81,9 +81,7 @@ class PostgresIdempotency:
         async with self._database.transaction() as connection:
             holders = list(await connection.execute(_CLAIM, {"claims": json.dumps(rows)}))
         for row in holders:
-            claims[row.place].holder = KeyHolder(
-                row.completion_id, row.fingerprint, row.age_s, row.error
-            )
+            claims[row.place].holder = KeyHolder(row.completion_id, row.fingerprint, row.error)
 
 
 async def clean_keys(database: Database) -> str:

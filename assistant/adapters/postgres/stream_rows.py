@@ -122,14 +122,18 @@ def page_of(row: Any, after: int) -> tuple[LogPage, bool]:
         # What was written twice, the second time with more, is said once.
         events += map(_logged_of, said[expected - start :])
         expected = max(expected, start + len(said))
+    is_ended = row.is_ended and not has_more
+    # The end that others write is one row, and the last.
+    ends_at = row.firsts[-1] if row.firsts else after
     page = LogPage(
         user_id=row.user_id,
         service_id=row.service_id,
         first=first,
         events=events,
         count=row.count,
-        is_ended=row.is_ended and not has_more,
+        is_ended=is_ended,
         is_abandoned=row.is_abandoned,
+        is_torn=is_ended and row.is_abandoned and ends_at <= after,
         is_silent=row.is_silent,
     )
     return page, has_more

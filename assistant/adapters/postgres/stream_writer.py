@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID, uuid4
@@ -24,13 +25,15 @@ _APPEND: LiteralString = "SELECT * FROM assistant_append_streams(%s, %s, %s)"
 _TIMEOUT_S = 1.5
 
 _TICK_S = 0.05
-# Of streams that nobody follows, every fourth tick.
+# A stream that nobody follows has its turn every fourth tick.
 _TICKS = 4
 _LIFE_SIGN_INTERVAL_S = 0.5
 _CHECK_INTERVAL_S = 1.0
 # Renewed with every statement that still finds it followed.
 _FOLLOWED_S = 2.0
 _OUTAGE_PAUSE_S = 0.25
+# So many streams that began and ended while nothing could be written are written down later.
+_MOST_MISSED = 1_000
 
 # Events to a row, rows of a stream and events of all to a statement. More comes up only where the
 # log was lost, or could not be written for a while.
@@ -46,6 +49,7 @@ class _Kept:
     """A stream of this process. The log has its first ``logged`` events, if it knows of it at all."""
 
     stream: LoggedStream
+    turn: int
     logged: int = 0
     is_known: bool = False
     is_cancelled: bool = False
@@ -74,7 +78,8 @@ class StreamWriter:
         self._is_out = False
 
     def keep(self, stream: LoggedStream) -> None:
-        self._kept[stream.id] = _Kept(stream)
+        # By chance, so that no tick has all of them to write.
+        self._kept[stream.id] = _Kept(stream, turn=stream.id.int % _TICKS)
         self._keeps.set()
 
     def was_followed(self, completion_id: UUID) -> None:
@@ -91,7 +96,7 @@ class StreamWriter:
     async def close(self) -> None:
         """Write what there is, then disconnect."""
         try:
-            while await self._write_due(is_full=True):
+            while await self._write_due(turn=None):
                 if not any(kept.stream.is_ended for kept in self._kept.values()):
                     break
         except StorageUnavailable as error:
@@ -112,7 +117,7 @@ class StreamWriter:
             await asyncio.sleep(_TICK_S)
             tick += 1
             try:
-                if await self._write_due(is_full=tick % _TICKS == 0):
+                if await self._write_due(turn=tick % _TICKS):
                     signs_at = loop.time() + _LIFE_SIGN_INTERVAL_S
                 elif self._kept and loop.time() >= signs_at:
                     await self._append(())
@@ -121,16 +126,23 @@ class StreamWriter:
                 if not self._is_out:
                     log.warning("streams_not_logged", streams=len(self._kept), reason=error.message)
                 self._is_out = True
+                self._forget_missed()
+                # It may be that only so much takes too long: who is silent is taken for dead.
+                with suppress(StorageUnavailable):
+                    await self._connection.fetch(_APPEND, (self._instance, "[]", "[]"))
                 await asyncio.sleep(_OUTAGE_PAUSE_S)
 
-    async def _write_due(self, *, is_full: bool) -> bool:
-        """Write the news of those whose turn it is; whether there were any."""
+    async def _write_due(self, *, turn: int | None) -> bool:
+        """Write the news of those whose turn it is, None for all; whether there were any."""
         now = asyncio.get_running_loop().time()
         news: list[_News] = []
         room = _MOST_EVENTS
         for kept in self._kept.values():
             if (
-                is_full or not kept.is_known or kept.followed_until > now or kept.stream.is_ended
+                turn in (None, kept.turn)
+                or not kept.is_known
+                or kept.followed_until > now
+                or kept.stream.is_ended
             ) and (found := _news(kept, now)) is not None:
                 news.append(found)
                 room -= found.next - kept.logged
@@ -213,6 +225,14 @@ class StreamWriter:
         if answer is not None and answer.cancel_asked and not kept.is_cancelled:
             kept.is_cancelled = True
             stream.cancel()
+
+    def _forget_missed(self) -> None:
+        """Bound what an outage leaves behind: each request that it fails is a stream."""
+        missed = [
+            kept for kept in self._kept.values() if kept.stream.is_ended and not kept.is_known
+        ]
+        for kept in missed[:-_MOST_MISSED]:
+            self._forget(kept)
 
     def _forget(self, kept: _Kept) -> None:
         if self._kept.get(kept.stream.id) is kept:
