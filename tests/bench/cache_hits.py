@@ -12,36 +12,30 @@ LiteLLM is run as its own documentation has it, with its cache in memory and no 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import uvloop
 
-from tests.bench.completions import (
-    GENERATE,
-    LAST_WORD,
-    MODEL,
-    TOKENS,
-    Program,
-    fake_ollama,
-    graphql,
-    number,
-    process,
-    question,
-    reachable,
-    report_errors,
-    row,
-    started_on,
-)
+from tests.bench import peers
+from tests.bench.completions import GENERATE, LAST_WORD, MODEL, graphql
 from tests.bench.cores import pin, two_cores
 from tests.bench.load import Target, drive
-from tests.running_service import free_port, running_service
+from tests.bench.peers import PEER_MODEL
+from tests.bench.programs import (
+    TOKENS,
+    Program,
+    fake_provider,
+    number,
+    our_service,
+    question,
+    report_errors,
+    row,
+)
 
 CONNECTIONS = (1, 16, 64, 256)
 PACED_PER_S = 200.0
@@ -63,70 +57,44 @@ class Hits:
     errors: int
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A program, and how it is asked: the same again and again, and something new each time.
+
+    ``vain`` is None where that is not measured.
+    """
+
+    program: Program
+    same: Target
+    vain: Target | None = None
+
+
 @asynccontextmanager
-async def our_service(upstream: str, cores: set[int] | None) -> AsyncIterator[Program]:
-    with tempfile.TemporaryDirectory(prefix="assistant-bench-") as folder:
-        starting = running_service(
-            Path(folder), ollama_url=upstream, cache_enabled="true", cache_ttl_s="86400"
-        )
-        with started_on(cores):
-            service = await starting.__aenter__()
-        try:
-            url = f"{service.url}/graphql"
-            yield Program(
-                "assistant", service.process.pid, _same(url), graphql(url, streamed=False)
-            )
-        finally:
-            await starting.__aexit__(None, None, None)
+async def ours(upstream: str, cores: set[int] | None) -> AsyncIterator[Asked]:
+    cached = {"cache_enabled": "true", "cache_ttl_s": "86400"}
+    async with our_service(cores, ollama_url=upstream, **cached) as service:
+        url = service.url
+        yield Asked(Program("assistant", service.process.pid, url), _same(url), graphql(url))
 
 
 def _same(url: str) -> Target:
     given = {"text": question(0), "model": f"ollama/{MODEL}"}
     body = json.dumps({"query": GENERATE, "variables": {"input": given}}).encode()
-    return Target(url, lambda _number: body, LAST_WORD.encode())
+    return Target(f"{url}/graphql", lambda _number: body, LAST_WORD.encode())
 
 
 @asynccontextmanager
-async def litellm(executable: Path, cores: set[int] | None, folder: Path) -> AsyncIterator[Program]:
+async def litellm(executable: Path, cores: set[int] | None, folder: Path) -> AsyncIterator[Asked]:
     """Source: https://docs.litellm.ai/docs/proxy/caching, in-memory cache."""
-    command = ["tests.providers.fake_openai", "--port", "0", "--tokens", str(TOKENS)]
-    async with process(*command) as fake:
-        assert fake.stdout is not None
-        upstream = (await fake.stdout.readline()).decode().split()[-1]
-        config = folder / "litellm.json"  # JSON is YAML
-        model = {"model": "openai/gpt-4o-mini", "api_base": upstream, "api_key": "none"}
-        config.write_text(
-            json.dumps(
-                {
-                    "model_list": [{"model_name": "m", "litellm_params": model}],
-                    "litellm_settings": {"cache": True, "cache_params": {"type": "local"}},
-                }
-            )
-        )
-        port = free_port()
-        log = (folder / "litellm.log").open("wb")
-        with started_on(cores):
-            running = await asyncio.create_subprocess_exec(
-                executable, "--config", config, "--port", str(port), "--host", "127.0.0.1",
-                "--num_workers", "1", stdout=log, stderr=log,
-                # It insists on a key otherwise, and would check it with every request.
-                env=os.environ | {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"},
-            )  # fmt: skip
-        try:
-            url = f"http://127.0.0.1:{port}"
-            async with asyncio.timeout(90):
-                await reachable(url)
-            messages = [{"role": "user", "content": question(0)}]
-            body = json.dumps({"model": "m", "messages": messages}).encode()
-            target = Target(
-                f"{url}/v1/chat/completions", lambda _n: body, LAST_WORD.encode(), b'"error"'
-            )
-            yield Program("LiteLLM", running.pid, target, target)
-        finally:
-            with suppress(ProcessLookupError):
-                running.terminate()
-            await running.wait()
-            log.close()
+    cached = {"cache": True, "cache_params": {"type": "local"}}
+    async with (
+        fake_provider("openai", 0) as upstream,
+        peers.litellm(executable, upstream, cores, folder, **cached) as program,
+    ):
+        messages = [{"role": "user", "content": question(0)}]
+        body = json.dumps({"model": PEER_MODEL, "messages": messages}).encode()
+        url = f"{program.url}/v1/chat/completions"
+        yield Asked(program, Target(url, lambda _n: body, LAST_WORD.encode(), b'"error"'))
 
 
 async def measure(
@@ -159,19 +127,20 @@ def show(what: str, one: Hits) -> None:
 
 
 async def of_program(
-    starting: AbstractAsyncContextManager[Program], seconds: float, connections: list[int]
+    starting: AbstractAsyncContextManager[Asked], seconds: float, connections: list[int]
 ) -> list[Hits]:
     measured = []
-    async with starting as program:
+    async with starting as asked:
+        program = asked.program
         for count in connections:
-            measured.append(await measure(program, program.whole, count, seconds, None))
+            measured.append(await measure(program, asked.same, count, seconds, None))
             show(program.name, measured[-1])
-        paced = await measure(program, program.whole, PACED_CONNECTIONS, seconds, PACED_PER_S)
+        paced = await measure(program, asked.same, PACED_CONNECTIONS, seconds, PACED_PER_S)
         measured.append(paced)
         show(program.name, paced)
-        if program.streamed is not program.whole:
+        if asked.vain is not None:
             for count in connections:
-                one = await measure(program, program.streamed, count, seconds, None)
+                one = await measure(program, asked.vain, count, seconds, None)
                 measured.append(one)
                 show("in vain", one)
     return measured
@@ -183,8 +152,8 @@ async def run(given: argparse.Namespace) -> None:
     print(f"\nanswers of {TOKENS} tokens from the cache")
     row("", "connections", "asked/s", "answers/s", "p50 ms", "p99 ms", "CPU ms", "errors")
     measured: list[Hits] = []
-    async with fake_ollama(0) as upstream:
-        measured += await of_program(our_service(upstream, mine), given.seconds, given.connections)
+    async with fake_provider("ollama", 0) as upstream:
+        measured += await of_program(ours(upstream, mine), given.seconds, given.connections)
     if given.litellm is None:
         print("LiteLLM is not measured: --litellm names no executable.")
     else:

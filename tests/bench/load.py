@@ -6,8 +6,9 @@ Raw asyncio with a C parser, so that one core can drive what another serves.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
@@ -23,7 +24,8 @@ class Target:
     """What is sent where, and what makes an answer a good one.
 
     ``body`` makes the n-th request's body. A good answer has status 200, holds ``expected`` and
-    not ``refused``. ``marker`` stands once for every token of a streamed answer.
+    not ``refused``. ``marker`` stands once in every event of a streamed answer that has text.
+    ``connect`` makes the connections; None: over HTTP.
     """
 
     url: str
@@ -32,6 +34,8 @@ class Target:
     refused: bytes = b'"errors"'
     accept: str = "application/json"
     marker: bytes | None = None
+    connect: Callable[[Load], Connection] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -41,7 +45,7 @@ class LoadResult:
     elapsed_s: float = 0.0
     latencies_s: list[float] = field(default_factory=list)
     first_tokens_s: list[float] = field(default_factory=list)
-    tokens: int = 0
+    events: int = 0
     errors: list[str] = field(default_factory=list)
 
     @property
@@ -60,8 +64,10 @@ def percentile_ms(values_s: list[float], percent: float) -> float | None:
     return 1000 * ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, load: _Load) -> None:
+class Connection(asyncio.Protocol):
+    """One request after the other, each when the one before has been answered."""
+
+    def __init__(self, load: Load) -> None:
         self.load = load
         self.is_waiting = False
         self.ended = asyncio.get_running_loop().create_future()
@@ -78,11 +84,15 @@ class _Connection(asyncio.Protocol):
 
     def send(self, due_at: float | None = None) -> None:
         """``due_at``: a request that is sent late for want of a free connection has waited."""
+        self.begin(due_at)
+        self.transport.write(self.load.next_request())
+
+    def begin(self, due_at: float | None) -> None:
+        """Expect an answer from now on."""
         self.body = b""
         self.first_token_at: float | None = None
         self.is_waiting = True
         self.sent_at = time.perf_counter() if due_at is None else due_at
-        self.transport.write(self.load.next_request())
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -98,58 +108,80 @@ class _Connection(asyncio.Protocol):
             self.first_token_at = time.perf_counter()
 
     def on_message_complete(self) -> None:
+        # A new parser: the old one is still inside this call.
+        parser, self.parser = self.parser, httptools.HttpResponseParser(self)
+        self.go_on_after(parser.get_status_code(), is_kept=parser.should_keep_alive())
+
+    def go_on_after(self, status: int, *, is_kept: bool = True) -> None:
+        """An answer is whole. ``is_kept``: the connection can take another request."""
         self.is_waiting = False
-        self.load.received(self)
-        if time.perf_counter() < self.load.stop_at:
-            if not self.parser.should_keep_alive():
-                self.load.result.errors.append("the server does not keep connections")
-                self.transport.close()
-            else:
-                # A new parser: the old one is still inside this call.
-                self.parser = httptools.HttpResponseParser(self)
-                self.load.send_next(self)
+        self.load.received(self, status)
+        if time.perf_counter() >= self.load.stop_at:
+            self.transport.close()
+        elif is_kept:
+            self.load.send_next(self)
         else:
+            self.load.result.errors.append("the server does not keep connections")
             self.transport.close()
 
 
-class _Load:
-    def __init__(self, target: Target, stop_at: float, per_s: float | None = None) -> None:
+class Load:
+    """What the connections of one measurement share."""
+
+    def __init__(
+        self,
+        target: Target,
+        stop_at: float,
+        per_s: float | None = None,
+        *,
+        pause_s: float = 0.0,
+        first: int = 0,
+    ) -> None:
         self.target = target
+        self._pause_s = pause_s
+        self._chance = random.Random(1)
         self._interval_s = None if per_s is None else 1 / per_s
         self._due_at = time.perf_counter()
         self.stop_at = stop_at
         self.is_over = False
         self.result = LoadResult()
-        self._sent = 0
+        self._sent = first
         parts = urlsplit(target.url)
+        more = "".join(f"{name}: {value}\r\n" for name, value in target.headers.items())
         self._head = (
             f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: {target.accept}\r\n"
-            "Content-Type: application/json\r\nContent-Length: "
+            f"{more}Content-Type: application/json\r\nContent-Length: "
         ).encode()
 
-    def next_request(self) -> bytes:
+    def next_body(self) -> bytes:
         self._sent += 1
-        body = self.target.body(self._sent)
+        return self.target.body(self._sent)
+
+    def next_request(self) -> bytes:
+        body = self.next_body()
         return b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
 
-    def send_next(self, connection: _Connection) -> None:
-        """At once, or when the next request is due."""
+    def send_next(self, connection: Connection) -> None:
+        """At once, after a pause, or when the next request is due."""
+        loop = asyncio.get_running_loop()
+        if self._pause_s:
+            loop.call_later(self._chance.uniform(0.0, self._pause_s), connection.send)
+            return
         if self._interval_s is None:
             connection.send()
             return
         self._due_at = due_at = self._due_at + self._interval_s
         wait_s = due_at - time.perf_counter()
-        asyncio.get_running_loop().call_later(max(0.0, wait_s), connection.send, due_at)
+        loop.call_later(max(0.0, wait_s), connection.send, due_at)
 
-    def received(self, connection: _Connection) -> None:
+    def received(self, connection: Connection, status: int) -> None:
         target, body, now = self.target, connection.body, time.perf_counter()
-        status = connection.parser.get_status_code()
         if status != 200 or target.expected not in body or target.refused in body:
             self.result.errors.append(f"{status} {body[:300]!r}")
             return
         self.result.latencies_s.append(now - connection.sent_at)
         if target.marker is not None:
-            self.result.tokens += body.count(target.marker)
+            self.result.events += body.count(target.marker)
             if connection.first_token_at is not None:
                 self.result.first_tokens_s.append(connection.first_token_at - connection.sent_at)
 
@@ -160,21 +192,25 @@ async def drive(
     seconds: float,
     *,
     ramp_s: float = 0.0,
+    pause_s: float = 0.0,
     per_s: float | None = None,
 ) -> LoadResult:
     """Keep so many connections busy for so long; they begin evenly spread over ``ramp_s``.
 
+    ``pause_s``: before its next request a connection pauses for up to so long, by chance; without,
+    requests that have met, and take equally long, would go on together for ever.
     ``per_s``: no more than so many requests a second in all. Each is due at its time, whether a
     connection is free then or not, and its latency counts from there.
     """
     loop = asyncio.get_running_loop()
     parts = urlsplit(target.url)
-    load = _Load(target, time.perf_counter() + ramp_s + seconds, per_s)
+    load = Load(target, time.perf_counter() + ramp_s + seconds, per_s, pause_s=pause_s)
     opened = []
     started = time.perf_counter()
+    connect = target.connect or Connection
     for index in range(connections):
         _, connection = await loop.create_connection(
-            lambda: _Connection(load), parts.hostname or "127.0.0.1", parts.port or 80
+            lambda: connect(load), parts.hostname or "127.0.0.1", parts.port or 80
         )
         opened.append(connection)
         if per_s is None:

@@ -1,7 +1,7 @@
 """The least that a proxy can do: Starlette takes the request, aiohttp passes it on.
 
-The yardstick of ``tests.bench.completions``: what it serves on one core is the most that a
-service of this kind could. Run as `python -m tests.bench.passthrough PORT OLLAMA_URL`.
+The yardstick of ``tests.bench.completions`` and ``tests.bench.streams``: what it serves on one core
+is the most that a service of this kind could. Run as `python -m tests.bench.passthrough PORT URL`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def create_app(upstream: str) -> Starlette:
 
 if __name__ == "__main__":
     uvicorn.run(
-        create_app(f"{sys.argv[2]}/api/chat"),
+        create_app(sys.argv[2]),
         port=int(sys.argv[1]),
         loop="uvloop",
         http="httptools",
