@@ -262,7 +262,7 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
                 grace_s=settings.stream_grace_s,
             )
             stack.push_async_callback(stream_log.close)
-            stack.push_async_callback(runs.close)
+            stack.push_async_callback(runs.local.close)
             follow_ups = CacheFollowUps(
                 queue=cache.uses.follow_ups,
                 complete=completions.complete,
@@ -466,7 +466,7 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
                 "assistant_streams",
                 "Completions of clients that are made here. state: read, unread.",
                 ["state"],
-                lambda: runs.by_state,
+                lambda: runs.local.by_state,
             )
             watch_providers(telemetry, circuits, bulkheads)
             watch_cache(telemetry, cache, upkeep)
@@ -488,7 +488,7 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
                 ("flights-led", flights.keep_flights),
                 ("flights-followed", flights.watch_flights),
                 ("streams-made", stream_log.keep_streams),
-                ("streams-followed", lambda: stream_log.watch_streams(runs.cancel_here)),
+                ("streams-followed", lambda: stream_log.watch_streams(runs.local.cancel)),
             ):
                 await stack.enter_async_context(kept_going(name, work))
             if announces:
@@ -501,7 +501,7 @@ def create_app(settings: Settings, *, announces: bool = True) -> Starlette:
             async def drain(grace_s: float) -> None:
                 budget_alerts.close()
                 await ledger.drain(grace_s)
-                await runs.close()
+                await runs.local.close()
 
             app.state.services, app.state.ledger, app.state.drain = services, ledger, drain
             yield

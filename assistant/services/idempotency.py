@@ -6,11 +6,12 @@ from dataclasses import asdict, replace
 from typing import cast
 from uuid import UUID
 
+from assistant.domain.caller import Scope
 from assistant.domain.completion import CompletionRequest
 from assistant.domain.idempotency import IdempotencyKey, KeyOutcome
 from assistant.domain.ports import IdempotencyStore, Telemetry
 from assistant.domain.values import JsonValue
-from assistant.errors import AssistantError, Conflict, UpstreamError, error_of
+from assistant.errors import AssistantError, BadUserInput, Conflict, UpstreamError, error_of
 from assistant.services.canonical_json import digest
 from assistant.services.run import Run
 
@@ -64,6 +65,17 @@ class Idempotency:
             await self._store.keep_error(_key(request), run.id, error.to_json())
         else:
             await self._store.release(_key(request), run.id)
+
+
+def is_keyed(request: CompletionRequest) -> bool:
+    """Whether its key counts: who may not ask, or asks nonsense, is told so by the flow."""
+    if request.idempotency_key is None or not request.caller.may(Scope.COMPLETE):
+        return False
+    try:
+        request.check()  # of what cannot be carried there is no fingerprint either
+    except BadUserInput:
+        return False
+    return True
 
 
 def is_result(error: AssistantError) -> bool:

@@ -299,7 +299,7 @@ async def test_an_answer_that_was_settled_as_it_was_stopped_is_not_paid_for_agai
     events = replicas.here.stream(KEYED)
     started = [await anext(events), await anext(events)]
     if stop == "shutdown":
-        await replicas.here.close()
+        await replicas.here.local.close()
     await events.aclose()
 
     again = await replicas.there.complete(KEYED)

@@ -415,7 +415,7 @@ async def test_at_a_shutdown_readers_are_told_and_everything_is_settled() -> Non
     events = replicas.here.stream(request_of())
     await anext(events)
 
-    await replicas.here.close()
+    await replicas.here.local.close()
 
     end = end_of(await all_of(events))
     assert isinstance(end, CompletionFailed)
@@ -436,7 +436,7 @@ async def test_an_answer_that_is_being_settled_when_it_is_stopped_is_an_answer(w
     elif why == "left":
         await events.aclose()
     else:
-        await replicas.here.close()
+        await replicas.here.local.close()
 
     end = end_of(await all_of(replicas.there.resume(ALICE, id_, started[-1].id)))
 
@@ -562,7 +562,7 @@ async def test_a_database_that_does_not_answer_keeps_no_process_alive() -> None:
     await asyncio.sleep(0)
 
     async with asyncio.timeout(10):
-        await replicas.here.close()
+        await replicas.here.local.close()
 
     answers.set()
     with pytest.raises(AssistantError):
