@@ -33,7 +33,9 @@ const request = question
 const stream = assistant.stream(request, {
   onText: (piece) => stdout.write(piece),
   onConnection: (change) => {
-    if (change.state === "lost") stderr.write(`\n[lost, again in ${change.retryInMs | 0} ms]\n`);
+    if (change.state === "lost") {
+      stderr.write(`\n[lost, again in ${change.retryInMs | 0} ms: ${change.reason}]\n`);
+    }
   },
 });
 

@@ -130,6 +130,7 @@ async function ask(text, transport) {
 
   let events = 0;
   let connections = 0;
+  let losses = 0;
   const leaving = new AbortController();
   const stream = assistant.stream(
     { text },
@@ -141,6 +142,10 @@ async function ask(text, transport) {
           const wait = (change.retryInMs / 1000).toFixed(1);
           show("reconnecting", `Connection lost ${place}, again in ${wait} s`);
           note(`Lost ${place}: ${change.reason}`);
+          if (connections === 0 && (losses += 1) === 1) {
+            // A page is not told which of the two it is.
+            note(`Is a service at ${url}, with ASSISTANT_ALLOWED_ORIGINS=${location.origin}?`);
+          }
         } else if (change.state === "open") {
           connections += 1;
           if (change.lastEventId === null) {

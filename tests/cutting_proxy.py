@@ -43,6 +43,8 @@ SSE = Marks(b"retry: ", b"\nevent: ")
 """POST /api/stream."""
 GRAPHQL_SSE = Marks(b"text/event-stream", b"event: next")
 """A subscription at /graphql."""
+ANSWERS = Marks(b"HTTP/1.1 ", b"\r\n")
+"""Whatever comes over HTTP/1.1: the lines of its head, and two for each chunk of its body."""
 WEBSOCKET = Marks(b'"connection_ack"', b'"next"')
 """Subscriptions at /graphql, one in each connection."""
 

@@ -25,7 +25,14 @@ from assistant.api.media_type import EVENT_STREAM, JSON, accepts
 from assistant.api.stream_events import NAMED_EVENTS, EventEncoder
 from assistant.api.stream_request import StreamRequests
 from assistant.domain.completion import CompletionRequest
-from assistant.errors import AssistantError, BadUserInput, Forbidden, Unauthenticated
+from assistant.errors import (
+    AssistantError,
+    BadUserInput,
+    Forbidden,
+    NotFound,
+    ResumeExpired,
+    Unauthenticated,
+)
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -143,6 +150,10 @@ def _status(error: AssistantError) -> int:
             return 401
         case Forbidden():
             return 403
+        case NotFound():
+            return 404
+        case ResumeExpired():
+            return 410
         case _:
             return 503 if error.is_retryable else 500
 

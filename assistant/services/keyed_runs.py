@@ -115,6 +115,8 @@ class KeyedRuns:
             case CompletionFinished(completion):
                 return completion
             case CompletionFailed():
+                if await self._following.was_abandoned(request.caller, holder):
+                    raise _CameToNothing
                 raise _error_of(last)
             case _:
                 raise _CameToNothing

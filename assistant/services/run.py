@@ -183,7 +183,7 @@ class Run:
             self._append(event)
 
     def _append(self, event: StreamEvent) -> None:
-        if isinstance(event, TextDelta) and self._fixed < self._count:
+        if isinstance(event, TextDelta) and self._fixed < self.count:
             last = self._events[-1]
             if isinstance(last, TextDelta) and len(last.text) + len(event.text) <= _LONGEST_DELTA:
                 self._events[-1] = TextDelta(last.text + event.text)
@@ -199,7 +199,8 @@ class Run:
     # -------------------------------------------------------------------------- its readers
 
     @property
-    def _count(self) -> int:
+    def count(self) -> int:
+        """How many events it has had."""
         return self._first + len(self._events)
 
     @property
@@ -224,7 +225,7 @@ class Run:
         self._attend()
         try:
             while True:
-                while position < self._count:
+                while position < self.count:
                     if position < self._first:
                         raise ReaderTooSlow(str(EventId(self.id, position - 1)))
                     event = self._events[position - self._first]
@@ -317,15 +318,15 @@ class Run:
 
     def unlogged(self, start: int) -> tuple[int, Sequence[LoggedEvent]]:
         first = max(start, self._first)
-        self._fixed = self._count
+        self._fixed = self.count
         return first, [_as_logged(event) for event in self._events[first - self._first :]]
 
     def was_logged(self, count: int) -> None:
         # Half of it at once: what is in front moves up.
         if len(self._events) > 2 * _KEPT_EVENTS:
-            self._forget(min(count, self._count - _KEPT_EVENTS))
+            self._forget(min(count, self.count - _KEPT_EVENTS))
         if self._characters > 2 * _KEPT_CHARACTERS:
-            kept, start = 0, self._count
+            kept, start = 0, self.count
             while start > self._first and kept < _KEPT_CHARACTERS:
                 start -= 1
                 kept += _length(self._events[start - self._first])

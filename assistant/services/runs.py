@@ -23,7 +23,7 @@ from assistant.errors import (
 from assistant.services.idempotency import Idempotency, is_keyed
 from assistant.services.keyed_runs import KeyedRuns
 from assistant.services.local_runs import LocalRuns
-from assistant.services.run import Complete, Stop, failed
+from assistant.services.run import Complete, Run, Stop, failed
 from assistant.services.stream_following import NotLogged, StreamFollowing, not_found
 
 # How long another replica may take to stop a completion, how often it is looked, and after how many
@@ -147,21 +147,35 @@ class Runs:
             yield NumberedEvent(completion_id, sequence, failed(error))
 
     async def is_over(self, caller: Caller, completion_id: UUID, after: EventId | None) -> bool:
-        """Whether the caller's stream has ended, and has nothing after ``after``. Never raises."""
-        run = self.local.find(completion_id)
-        if after is None or (run is not None and not run.is_ended):
+        """Whether the caller's stream has ended, and has nothing after ``after``.
+
+        Raises: NotFound, ResumeExpired, StorageUnavailable.
+        """
+        if self._find_local(caller, completion_id) is not None:
             return False
-        with suppress(AssistantError):
-            return await self._following.is_over(caller, completion_id, after.sequence)
-        return False
+        position = -1 if after is None else after.sequence
+        try:
+            return await self._following.is_over(caller, completion_id, position)
+        except NotLogged as unknown:
+            raise _not_kept(unknown) from None
+
+    def _find_local(self, caller: Caller, completion_id: UUID) -> Run | None:
+        """The caller's completion where it is made here. Raises NotFound where it is another's."""
+        run = self.local.find(completion_id)
+        if run is not None and not (run.caller.tenant_id == caller.tenant_id and run.is_of(caller)):
+            raise not_found()
+        return run
 
     async def _events(
         self, caller: Caller, completion_id: UUID, after: int
     ) -> AsyncGenerator[NumberedEvent, None]:
         resumption: Resumption | None
-        run = self.local.find(completion_id)
-        if run is not None and not (run.caller.tenant_id == caller.tenant_id and run.is_of(caller)):
-            raise not_found()
+        run = self._find_local(caller, completion_id)
+        if run is not None and after >= run.count:
+            raise BadUserInput(
+                f"The stream has come to its event {run.count - 1}.",
+                path=("resume", "lastEventId"),
+            )
         if run is not None and run.has(after + 1):
             resumption, events = Resumption.HERE, run.read(after)
         else:
@@ -175,12 +189,7 @@ class Runs:
                         resumption = None
                     yield event
         except NotLogged as unknown:
-            if unknown.completion is None:
-                raise not_found() from None
-            raise ResumeExpired(
-                "The events of this completion are no longer kept. What it came to is: ask for it "
-                "by its id."
-            ) from None
+            raise _not_kept(unknown) from None
 
     async def cancel(self, caller: Caller, completion_id: UUID) -> Completion | None:
         """Stop the completion, wherever it is made, and return it as it ended.
@@ -228,6 +237,15 @@ class Runs:
         owner = completion.caller
         is_theirs = caller.may(Scope.ADMIN) or caller.owns(owner.user_id, owner.service_id)
         return completion if is_theirs else None
+
+
+def _not_kept(unknown: NotLogged) -> AssistantError:
+    if unknown.completion is None:
+        return not_found()
+    return ResumeExpired(
+        "The events of this completion are not kept, or no longer. Its result is: ask for the "
+        "completion by its id."
+    )
 
 
 def _shown(completion: Completion | None) -> Completion | None:

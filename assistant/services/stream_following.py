@@ -19,6 +19,7 @@ from assistant.domain.identifier import find_time
 from assistant.domain.ports import Clock, CompletionStore, StreamLog
 from assistant.domain.stream import LoggedEvent, LogPage, NumberedEvent, Settled
 from assistant.errors import (
+    BadUserInput,
     InternalError,
     NotFound,
     ResumeExpired,
@@ -76,6 +77,11 @@ class StreamFollowing:
                     # It broke off before what this reader had heard from its maker itself.
                     yield NumberedEvent(completion_id, position, interrupted(completion_id))
                     return
+                if page.is_ended and not page.is_abandoned and page.count < position:
+                    raise BadUserInput(
+                        f"The stream has ended with its event {page.count - 1}.",
+                        path=("resume", "lastEventId"),
+                    )
                 if page.events and page.first > position:
                     raise ResumeExpired(
                         "The stream is no longer kept from that event on. Its result is, where it "
@@ -126,17 +132,30 @@ class StreamFollowing:
                 raise NotLogged(completion)
         return False
 
-    async def is_over(self, caller: Caller, completion_id: UUID, after: int) -> bool:
-        """Whether the log has the end of the caller's stream, and nothing after event ``after``."""
+    async def was_abandoned(self, caller: Caller, completion_id: UUID) -> bool:
+        """Whether its maker died before its end."""
         pages = self._log.follow(caller.tenant_id, completion_id, _PAST_THE_END)
         async with aclosing(pages):
             async for page in pages:
-                return (
-                    page is not None
-                    and caller.owns(page.user_id, page.service_id)
-                    and page.is_ended
-                    and page.count <= after + 1
-                )
+                return page is not None and page.is_abandoned
+        return False
+
+    async def is_over(self, caller: Caller, completion_id: UUID, after: int) -> bool:
+        """Whether it has ended, and has nothing after event number ``after``.
+
+        Raises: as ``follow``.
+        """
+        looks_in_vain = 0
+        pages = self._log.follow(caller.tenant_id, completion_id, _PAST_THE_END)
+        async with aclosing(pages):
+            async for page in pages:
+                if page is None:
+                    looks_in_vain += 1
+                    await self._require_patience(caller, completion_id, looks_in_vain)
+                    continue
+                if not caller.owns(page.user_id, page.service_id):
+                    raise not_found()
+                return page.is_ended and page.count <= after + 1
         return False
 
     async def is_made_elsewhere(self, caller: Caller, completion_id: UUID) -> bool:

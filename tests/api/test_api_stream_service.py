@@ -213,6 +213,17 @@ async def test_a_page_of_an_allowed_origin_reads_its_stream(
     assert {name.strip() for name in exposed.split(",")} >= {"retry-after", "x-request-id"}
 
 
+async def test_a_get_that_cannot_be_resumed_is_a_404_which_stops_an_event_source(
+    service: RunningService,
+) -> None:
+    url = f"{service.url}/api/stream"
+    async with service.session.get(
+        url, params={"lastEventId": "018f0000-0000-7000-8000-000000000001:4"}
+    ) as response:
+        assert response.status == 404
+        assert (await response.json())["error"]["code"] == "NOT_FOUND"
+
+
 async def test_a_page_of_any_other_origin_spends_nothing(
     service: RunningService, ollama: FakeOllama
 ) -> None:

@@ -242,6 +242,10 @@ ROOTS: dict[str, tuple[str, tuple[str, ...]]] = {
         COMPLETE_ONLY,
     ),
     "generateCompletion": (f"mutation {{ generateCompletion{INPUT} {{ id }} }}", COMPLETE_ONLY),
+    "cancelCompletion": (
+        'mutation { cancelCompletion(id: "1") { userErrors { code } } }',
+        COMPLETE_ONLY,
+    ),
     "createEmbeddings": (
         'mutation { createEmbeddings(input: {texts: ["A storm."]}) { dimensions } }',
         COMPLETE_ONLY,

@@ -17,9 +17,9 @@ import pytest_asyncio
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
-from tests.api.cut_connections import cutting_proxy
 from tests.api.test_identity import cli
 from tests.api.test_main_job import TEXT, as_user, somebody, usage
+from tests.cutting_proxy import ANSWERS, cutting_proxy
 from tests.providers.fake_openai import MODELS, FakeOpenAi, Reply
 from tests.providers.fake_server import Fault, words
 from tests.running_service import RunningService, running_service
@@ -425,15 +425,15 @@ async def test_a_retry_with_its_key_after_a_dropped_connection_is_paid_once(
     before = len(provider.chats)
     provider.enqueue(Reply(tokens=words(20), token_delay_s=0.01))
     async with (
-        cutting_proxy(door.url) as proxy,
+        cutting_proxy(door.url, ANSWERS) as proxy,
         client_of(proxy.url, headers=ann, max_retries=2) as client,
     ):
-        proxy.cuts.append(0)
+        proxy.plan.append(0)
         raw = await client.chat.completions.with_raw_response.create(**request, extra_headers=key)
         answer: Any = raw.parse()
         text = await text_of(answer) if stream else answer.choices[0].message.content
 
-    assert (proxy.cut, raw.retries_taken) == (1, 1)
+    assert (proxy.cuts, raw.retries_taken) == (1, 1)
     assert text == "".join(words(20))
     assert len(provider.chats) - before == 1
     assert (await usage(door, ann))["requests"] == 1
@@ -446,8 +446,11 @@ async def test_a_stream_that_was_cut_is_had_again_from_its_beginning_with_its_ke
     request = asked(stream=True)
     before = len(provider.chats)
     provider.enqueue(Reply(tokens=words(50), token_delay_s=0.02))
-    async with cutting_proxy(door.url) as proxy, client_of(proxy.url, headers=ann) as client:
-        proxy.cuts.append(3_000)
+    async with (
+        cutting_proxy(door.url, ANSWERS) as proxy,
+        client_of(proxy.url, headers=ann) as client,
+    ):
+        proxy.plan.append(30)
         stream = await client.chat.completions.create(**request, extra_headers=key)
         with pytest.raises(openai.APIConnectionError):
             await text_of(stream)

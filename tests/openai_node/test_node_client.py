@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.api.cut_connections import cutting_proxy
 from tests.api.test_main_job import as_user, usage
+from tests.cutting_proxy import ANSWERS, cutting_proxy
 from tests.node_packages import node_with_packages
 from tests.providers.fake_openai import FakeOpenAi, Reply
 from tests.providers.fake_server import words
@@ -37,10 +37,10 @@ async def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             openai_base_url=provider.url,
             stream_grace_s="30",
         ) as service,
-        cutting_proxy(service.url) as proxy,
+        cutting_proxy(service.url, ANSWERS) as proxy,
     ):
         await _limit(service, user)
-        proxy.cuts.extend([0, 3_000])
+        proxy.plan.extend([0, None, 30])
         process = await asyncio.create_subprocess_exec(
             *(node, "client.mjs", f"{service.url}/v1", f"{proxy.url}/v1", user),
             cwd=HERE,
@@ -51,7 +51,7 @@ async def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         assert process.returncode == 0, complaint.decode()
         found: dict[str, Any] = json.loads(output)
         await provider.chats[-1].wait_closed(timeout_s=5)  # by who left
-        found["cut"] = proxy.cut
+        found["cut"] = proxy.cuts
         found["requests of who was cut"] = (await usage(service, as_user(f"{user}-cut")))[
             "requests"
         ]

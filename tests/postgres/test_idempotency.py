@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from assistant.adapters.postgres.connection import Database
 from assistant.adapters.postgres.idempotency import PostgresIdempotency, clean_keys
-from assistant.domain.idempotency import IdempotencyKey, KeyHolder
+from assistant.domain.idempotency import IdempotencyKey
 from assistant.errors import ErrorCode, RateLimited, StorageUnavailable, error_of
 from tests.postgres.server import DatabaseUrls, connect
 
@@ -139,7 +139,7 @@ async def test_after_a_day_it_is_free_again(here: PostgresIdempotency, urls: Dat
     await age(urls, "24 h 1 s")
     second = uuid4()
 
-    holder = await here.claim(a_key(), second, b"g" * 32)
+    await here.claim(a_key(), second, b"g" * 32)
 
     assert await claims(here, a_key()) == second
 

@@ -228,6 +228,22 @@ async def test_a_retry_after_the_replica_has_died_completes(mode: str) -> None:
     await events.aclose()
 
 
+async def test_who_waits_for_a_whole_answer_when_its_replica_dies_gets_another() -> None:
+    provider = Turns([], turns=[[TextDelta("Once"), 60.0], answering("x").script])
+    replicas = Replicas({"ollama/a": provider})
+    events = replicas.here.stream(KEYED)
+    started = await anext(events)
+    replicas.log.write()
+    waiting = asyncio.create_task(replicas.there.complete(KEYED))
+    await asyncio.sleep(0.05)  # it follows
+
+    replicas.log.stop_writing(started.completion_id)
+
+    assert (await waiting).text == "x"
+    assert replicas.calls == 2
+    await events.aclose()
+
+
 async def test_while_nobody_knows_whether_the_first_one_runs_it_is_not_begun_again() -> None:
     replicas = Replicas({"ollama/a": talking()})
     events = replicas.here.stream(KEYED)

@@ -26,6 +26,7 @@ from assistant.errors import (
     NotFound,
     ProviderRejected,
     ReaderTooSlow,
+    ResumeExpired,
 )
 from tests.unit.fakes import ALICE, FakeClock, FakeProvider, answering, statuses
 from tests.unit.replicas import Replicas, all_of, end_of, take, text_of
@@ -84,8 +85,30 @@ async def test_it_is_known_whether_a_reader_has_had_everything(where: str) -> No
     assert await runs.is_over(ALICE, id_, last.id)
     assert not await runs.is_over(ALICE, id_, EventId(id_, last.sequence - 1))
     assert not await runs.is_over(ALICE, id_, None)
-    assert not await runs.is_over(EVE, id_, last.id)
-    assert not await runs.is_over(ALICE, replicas.world.clock.new_id(), last.id)
+    with pytest.raises(NotFound):
+        await runs.is_over(EVE, id_, last.id)
+    with pytest.raises(NotFound):
+        await runs.is_over(ALICE, replicas.world.clock.new_id(), last.id)
+    replicas.log.owners.clear()
+    with pytest.raises(ResumeExpired):
+        await runs.is_over(ALICE, id_, last.id)
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+async def test_an_event_that_has_not_been_is_no_place_to_go_on_from(is_ended: bool) -> None:
+    replicas = Replicas({"ollama/a": talking()})
+    events = replicas.here.stream(request_of())
+    id_ = (await anext(events)).completion_id
+    if is_ended:
+        await all_of(events)
+        await asyncio.sleep(0.01)
+
+    (refused,) = await all_of(replicas.here.resume(ALICE, id_, EventId(id_, 99_999)))
+
+    assert isinstance(refused.event, CompletionFailed)
+    assert refused.event.code is ErrorCode.BAD_USER_INPUT
+    assert "has" in refused.event.message
+    await events.aclose()
 
 
 async def test_without_an_event_to_go_on_from_a_stream_is_told_from_its_beginning() -> None:

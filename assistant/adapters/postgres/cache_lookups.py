@@ -35,15 +35,18 @@ class Lookups(Generic[_Item, _Result]):
         if_abandoned: Callable[[_Item, _Result], None] | None = None,
         max_group: int = 64,
         patience_s: float = _PATIENCE_S,
+        longest_pause_s: float = _LONGEST_PAUSE_S,
     ) -> None:
         """``if_abandoned`` is told what came for those who no longer waited for it.
 
-        ``patience_s`` is how long a statement may run before nobody else waits for it.
+        ``patience_s`` is how long a statement may run before nobody else waits for it, and
+        ``longest_pause_s`` how long after a failure nobody tries, at most.
         """
         self._look_up = look_up
         self._if_abandoned = if_abandoned
         self._max_group = max_group
         self._patience_s = patience_s
+        self._longest_pause_s = longest_pause_s
         self._waiting: deque[tuple[_Item, asyncio.Future[_Result]]] = deque()
         self._asking: asyncio.Task[None] | None = None
         self._asked_at: float | None = None
@@ -91,7 +94,7 @@ class Lookups(Generic[_Item, _Result]):
                     results = await self._look_up([item for item, _ in group])
                 except StorageUnavailable as error:
                     self._pauses_until = loop.time() + self._pause_s
-                    self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+                    self._pause_s = min(2 * self._pause_s, self._longest_pause_s)
                     _fail([*group, *self._waiting], error)
                     self._waiting.clear()
                 # Whatever went wrong belongs to those who wait, not to the task that serves them.

@@ -48,6 +48,8 @@ _KEPT_S = 600.0
 
 # When a replica has died, all its readers come at once, and each for a page of up to 256 KB.
 _READ_TIMEOUT_S = 3.0
+# Who reads has nowhere else to go, and comes again a second after it could not.
+_LONGEST_PAUSE_S = 1.0
 _LOOK_INTERVAL_S = 0.25
 _PAGE_INTERVAL_S = 1.0
 # For how long who reads bears with a server that starts anew, and with a log that it has lost.
@@ -69,7 +71,9 @@ class PostgresStreamLog:
         self._database = database
         self._writer = StreamWriter(database)
         self._reader = OwnConnection(database, timeout_s=_READ_TIMEOUT_S, whose="The replay log")
-        self._reads = Lookups(self._look_up, patience_s=_READ_TIMEOUT_S)
+        self._reads = Lookups(
+            self._look_up, patience_s=_READ_TIMEOUT_S, longest_pause_s=_LONGEST_PAUSE_S
+        )
         self._followers: defaultdict[_Key, set[asyncio.Event]] = defaultdict(set)
 
     async def close(self) -> None:
