@@ -216,7 +216,9 @@ async def test_a_quiet_stream_is_kept_alive_by_comments() -> None:
     ):
         received = b""
         while received.count(b": keep-alive\n\n") < 3:
-            received += await asyncio.wait_for(response.content.readany(), 5)
+            more = await asyncio.wait_for(response.content.readany(), 5)
+            assert more, f"It ended: {received!r}"
+            received += more
 
     assert len(frames_of(received.decode())) == 1
     await runs.wait_until_left()

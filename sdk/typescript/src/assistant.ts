@@ -100,7 +100,8 @@ export class Assistant {
    * the end.
    */
   resume(lastEventId: string, options: ResumeOptions = {}): CompletionStream {
-    const [completionId, sequence] = lastEventId.split(":") as [string, string | undefined];
+    // It may come from where there is none: a storage, an attribute.
+    const [completionId, sequence] = String(lastEventId).split(":") as [string, string | undefined];
     if (sequence !== undefined) sequenceOf(lastEventId);
     const target = { completionId, lastEventId: sequence === undefined ? null : lastEventId };
     return this.#stream(target, false, options.textBefore ?? "", options);
