@@ -200,10 +200,13 @@ async def completion_stream(
         raise BadUserInput(
             "completionStream needs either an input or what to resume.", path=("input",)
         )
+    known, id_ = None, strawberry.ID("")
     # Closed with this generator, not whenever it is collected.
     async with aclosing(numbered) as events:
         async for completion_id, sequence, event in events:
-            yield _chunk(event, strawberry.ID(str(completion_id)), sequence)
+            if completion_id is not known:  # one object for all events of a stream
+                known, id_ = completion_id, strawberry.ID(str(completion_id))
+            yield _chunk(event, id_, sequence)
 
 
 def _as_int(milliseconds: int | None) -> int | None:
