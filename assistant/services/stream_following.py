@@ -63,16 +63,9 @@ class StreamFollowing:
         Raises: NotFound where it is not the caller's, ResumeExpired where these events are no
         longer kept, NotLogged where there are none, StorageUnavailable.
         """
-        position, silent_looks, looks_in_vain = after + 1, 0, 0
-        pages = self._log.follow(caller.tenant_id, completion_id, after)
-        async with aclosing(pages):
+        position = after + 1
+        async with aclosing(self._pages(caller, completion_id, after)) as pages:
             async for page in pages:
-                if page is None:
-                    looks_in_vain += 1
-                    await self._require_patience(caller, completion_id, looks_in_vain)
-                    continue
-                if not caller.owns(page.user_id, page.service_id):
-                    raise not_found()
                 if page.is_torn:
                     # It broke off before what this reader had heard from its maker itself.
                     yield NumberedEvent(completion_id, position, interrupted(completion_id))
@@ -93,9 +86,6 @@ class StreamFollowing:
                     position += 1
                 if page.is_ended:
                     return
-                silent_looks = silent_looks + 1 if page.is_silent else 0
-                if silent_looks >= _SILENT_LOOKS:
-                    await self._abandon(caller, completion_id, page)
 
     async def came_to_nothing(self, caller: Caller, completion_id: UUID) -> bool:
         """Whether it has ended without a result, also where its maker has died just now.
@@ -104,24 +94,15 @@ class StreamFollowing:
 
         Raises: as ``follow``.
         """
-        silent_looks, looks_in_vain, is_abandoned = 0, 0, False
-        pages = self._log.follow(caller.tenant_id, completion_id, _PAST_THE_END)
+        is_abandoned = False
+        pages = self._pages(caller, completion_id, _PAST_THE_END, has_key=True)
         async with aclosing(pages):
             async for page in pages:
-                if page is None:
-                    looks_in_vain += 1
-                    await self._require_patience(caller, completion_id, looks_in_vain, has_key=True)
-                    continue
-                if not caller.owns(page.user_id, page.service_id):
-                    raise not_found()
                 if page.is_ended:
                     is_abandoned = page.is_abandoned
                     break
                 if not page.is_silent:
                     return False
-                silent_looks += 1
-                if silent_looks >= _SILENT_LOOKS:
-                    await self._abandon(caller, completion_id, page)
         completion = await self.find_completion(caller, completion_id)
         if completion is None or completion.status not in _RESULTS:
             return True
@@ -145,16 +126,8 @@ class StreamFollowing:
 
         Raises: as ``follow``.
         """
-        looks_in_vain = 0
-        pages = self._log.follow(caller.tenant_id, completion_id, _PAST_THE_END)
-        async with aclosing(pages):
+        async with aclosing(self._pages(caller, completion_id, _PAST_THE_END)) as pages:
             async for page in pages:
-                if page is None:
-                    looks_in_vain += 1
-                    await self._require_patience(caller, completion_id, looks_in_vain)
-                    continue
-                if not caller.owns(page.user_id, page.service_id):
-                    raise not_found()
                 return page.is_ended and page.count <= after + 1
         return False
 
@@ -171,6 +144,29 @@ class StreamFollowing:
                     and (caller.may(Scope.ADMIN) or caller.owns(page.user_id, page.service_id))
                 )
         return False
+
+    async def _pages(
+        self, caller: Caller, completion_id: UUID, after: int, *, has_key: bool = False
+    ) -> AsyncGenerator[LogPage, None]:
+        """What the log has of the caller's stream, which is ended on the way if its maker has died.
+
+        Raises: NotFound, NotLogged, StorageUnavailable.
+        """
+        silent_looks = looks_in_vain = 0
+        async with aclosing(self._log.follow(caller.tenant_id, completion_id, after)) as pages:
+            async for page in pages:
+                if page is None:
+                    looks_in_vain += 1
+                    await self._require_patience(
+                        caller, completion_id, looks_in_vain, has_key=has_key
+                    )
+                    continue
+                if not caller.owns(page.user_id, page.service_id):
+                    raise not_found()
+                yield page
+                silent_looks = silent_looks + 1 if page.is_silent else 0
+                if silent_looks >= _SILENT_LOOKS:
+                    await self._abandon(caller, completion_id, page)
 
     async def find_completion(self, caller: Caller, completion_id: UUID) -> Completion | None:
         """What the ledger has of the caller's own completion."""

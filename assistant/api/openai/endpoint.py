@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from assistant.api.body_limit import Disconnected
 from assistant.api.context import Context
-from assistant.api.event_stream import EventStream, Framing
+from assistant.api.event_stream import EventStream
 from assistant.api.graphql_request import decode_json
 from assistant.api.http_request import Refused, headers_of, read_json, unless_disconnected
 from assistant.api.openai.chat_request import ChatRequest, read_chat
@@ -32,6 +32,7 @@ from assistant.api.openai.errors import (
 from assistant.api.openai.extensions import CACHE_HEADER, COMPLETION_HEADER
 from assistant.api.openai.models import model_answer, model_not_found, models_answer
 from assistant.api.request_json import RequestReader
+from assistant.api.stream_events import NAMED_EVENTS
 from assistant.domain.completion import (
     Completion,
     CompletionFailed,
@@ -53,15 +54,8 @@ if TYPE_CHECKING:
 
 _Answer: TypeAlias = "Callable[[Request, dict[str, str], Caller], Awaitable[ASGIApp]]"
 
-_CHUNKS: Final = Framing(
-    content_type="text/event-stream; charset=utf-8",
-    opening=b"",
-    before=b"",
-    after=b"",
-    heartbeat=b": keep-alive\n\n",
-    heartbeat_s=15,
-    closing=b"",
-)
+# Nothing to say of when to connect again: OpenAI's clients do not.
+_CHUNKS: Final = replace(NAMED_EVENTS, opening=b"")
 
 
 def openai_routes(
