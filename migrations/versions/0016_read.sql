@@ -1,7 +1,8 @@
 -- Of each stream what there is from the row on that has the event after `afters`: at most 256 rows
 -- or so many as have 256 KB, but one in any case. All that is said of a stream was true at one time.
+-- `follows`: whether the reader is known to be its owner, for whom it goes on.
 CREATE FUNCTION public.assistant_read_streams(
-    tenant_ids text[], ids uuid[], afters integer[])
+    tenant_ids text[], ids uuid[], afters integer[], follows boolean[])
 RETURNS TABLE (
     place bigint, user_id text, service_id text, count integer, firsts integer[], events json[],
     has_more boolean, is_ended boolean, is_abandoned boolean, is_silent boolean)
@@ -15,9 +16,9 @@ BEGIN
     -- Who reads waits for nobody: a row that is locked at this moment is marked at the next look.
     FOR stream IN
         SELECT s.tenant_id, s.id, s.followed_at
-        FROM unnest(tenant_ids, ids) AS a (tenant_id, id)
+        FROM unnest(tenant_ids, ids, follows) AS a (tenant_id, id, follows)
         JOIN public.streams AS s ON s.tenant_id = a.tenant_id AND s.id = a.id
-        WHERE s.ended_at IS NULL
+        WHERE a.follows AND s.ended_at IS NULL
           AND (s.followed_at IS NULL OR s.followed_at < present - interval '3 seconds')
         FOR NO KEY UPDATE OF s SKIP LOCKED
     LOOP

@@ -24,7 +24,7 @@ TABLES = ("streams", "stream_events", "idempotency_keys")
 CLAIM = "assistant_claim_keys(json)"
 DEFINER_FUNCTIONS = (
     "assistant_append_streams(uuid, json, json)",
-    "assistant_read_streams(text[], uuid[], integer[])",
+    "assistant_read_streams(text[], uuid[], integer[], boolean[])",
     "assistant_abandon_stream(text, uuid, integer, integer, json)",
     "assistant_clean_streams(interval, integer)",
     "assistant_clean_keys(integer)",

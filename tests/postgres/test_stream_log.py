@@ -185,12 +185,28 @@ async def test_what_is_followed_comes_at_once(here: Replica, there: Replica) -> 
     async with aclosing(there.log.follow("acme", stream.id, -1)) as pages:
         page = await asyncio.wait_for(anext(pages), 1)
         assert page is not None and page.events == [TextDelta("one")]
+        following = asyncio.ensure_future(anext(pages))
         await until(lambda: stream.followed)
         stream.say("two")
-        page = await asyncio.wait_for(anext(pages), 1)
+        page = await asyncio.wait_for(following, 1)
 
     assert page is not None
     assert (page.first, page.events) == (1, [TextDelta("two")])
+
+
+async def test_who_only_looks_whose_a_stream_is_does_not_keep_it_going(
+    here: Replica, there: Replica, urls: DatabaseUrls
+) -> None:
+    stream = AStream(TextDelta("one"))
+    here.log.keep(stream)
+    await until(lambda: stream.logged)
+
+    for _ in range(3):
+        async with aclosing(there.log.follow("acme", stream.id, -1)) as pages:
+            assert await anext(pages) is not None
+
+    assert await rows(urls, "SELECT followed_at FROM streams") == [(None,)]
+    assert not stream.followed
 
 
 async def test_without_notifications_nothing_is_lost(urls: DatabaseUrls) -> None:

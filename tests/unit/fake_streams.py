@@ -79,8 +79,6 @@ class FakeStreamLog:
                 yield None
                 await asyncio.sleep(LOOK_S)
                 continue
-            if self.is_followed and completion_id in self.kept:
-                self.kept[completion_id].was_followed()
             events = self.written[completion_id]
             first = max(after + 1, self.firsts.get(completion_id, 0))
             news = tuple(events[first:])
@@ -98,6 +96,9 @@ class FakeStreamLog:
             )
             if is_ended:
                 return
+            # Who asks for more is its owner.
+            if self.is_followed and completion_id in self.kept:
+                self.kept[completion_id].was_followed()
             after = first + len(news) - 1
             await asyncio.sleep(LOOK_S)
 

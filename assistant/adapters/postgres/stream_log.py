@@ -27,7 +27,9 @@ from assistant.domain.ports import LoggedStream
 from assistant.domain.stream import LoggedEvent, LogPage
 from assistant.errors import StorageUnavailable
 
-_READ: LiteralString = "SELECT * FROM assistant_read_streams(%s::text[], %s::uuid[], %s::integer[])"
+_READ: LiteralString = """
+    SELECT * FROM assistant_read_streams(%s::text[], %s::uuid[], %s::integer[], %s::boolean[])
+"""
 _ABANDON = text(
     "SELECT assistant_abandon_stream(:tenant_id, :id, :first, :next, CAST(:events AS json))"
 )
@@ -62,6 +64,7 @@ _Key = tuple[str, UUID]
 class _Read:
     key: _Key
     after: int
+    follows: bool
 
 
 class PostgresStreamLog:
@@ -95,20 +98,21 @@ class PostgresStreamLog:
         """Raises StorageUnavailable at once where it begins with that, else after ten seconds.
 
         So long it also bears with a log that has lost the stream: a crash of the server empties it,
-        and who makes the stream writes it anew.
+        and who makes the stream writes it anew. Only who asks for more than the first page follows
+        it: that page says whose it is, and for nobody else it goes on.
         """
         key, news = (tenant_id, completion_id), asyncio.Event()
         loop = asyncio.get_running_loop()
         seen_at: float | None = None
         given_at = float("-inf")
-        has_more = False
+        follows = has_more = False
         self._followers[key].add(news)
         try:
             while True:
                 news.clear()
                 row, failure = None, None
                 try:
-                    row = await self._reads.ask(_Read(key, after))
+                    row = await self._reads.ask(_Read(key, after, follows))
                 except StorageUnavailable as error:
                     failure = error
                 now = loop.time()
@@ -123,6 +127,9 @@ class PostgresStreamLog:
                         yield page
                     if page.is_ended:
                         return
+                    if not follows:
+                        follows = True
+                        continue
                 elif seen_at is None or now - seen_at > _PATIENCE_S:
                     if failure is not None:
                         raise failure
@@ -183,6 +190,7 @@ class PostgresStreamLog:
                 [read.key[0] for read in reads],
                 [read.key[1] for read in reads],
                 [read.after for read in reads],
+                [read.follows for read in reads],
             ),
         )
         found: list[Any] = [None] * len(reads)
